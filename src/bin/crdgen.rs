@@ -1,0 +1,2 @@
+//! Prints or checks the CRD manifests.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.

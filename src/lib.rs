@@ -1,0 +1,6 @@
+//! Amazon ECS scheduling semantics (EC2 launch type) for Kubernetes.
+//!
+//! The way through the code: watches fill [`cache`] stores, a snapshot is planned on by the pure functions of
+//! [`plan`], and the [`ledger`] turns the plan into conditional writes. See `docs/ARCHITECTURE.md`.
+
+pub mod domain;
