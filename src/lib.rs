@@ -3,4 +3,5 @@
 //! The way through the code: watches fill [`cache`] stores, a snapshot is planned on by the pure functions of
 //! [`plan`], and the [`ledger`] turns the plan into conditional writes. See `docs/ARCHITECTURE.md`.
 
+pub mod api;
 pub mod domain;

@@ -1,1 +1,4 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
+
+pub mod records;
+pub mod resources;

@@ -1,0 +1,165 @@
+//! `ContainerInstance`: a node that takes tasks, and the ledger of what is reserved on it. (CI-1 to CI-15)
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Attribute, Condition, InstanceStatus, Reservation};
+use crate::domain::resources::Resources;
+
+/// A node of the cluster as an ECS container instance. Made by the operator and named as the node; users set
+/// `spec.status` to drain it and `spec.attributes` to describe it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "ecs-operator.dev",
+    version = "v1alpha1",
+    kind = "ContainerInstance",
+    plural = "containerinstances",
+    singular = "containerinstance",
+    shortname = "ecsci",
+    category = "ecs-operator",
+    status = "ContainerInstanceStatus",
+    derive = "PartialEq",
+    selectable = ".spec.cluster",
+    selectable = ".spec.status",
+    printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.cluster",
+        description = "EcsCluster it belongs to"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.status",
+        description = "ACTIVE, DRAINING or INACTIVE"
+    ),
+    printcolumn(
+        name = "Connected",
+        type_ = "boolean",
+        json_path = ".status.agentConnected",
+        description = "Whether the node is ready"
+    ),
+    printcolumn(
+        name = "Running",
+        type_ = "integer",
+        json_path = ".status.runningTasksCount",
+        description = "Tasks in RUNNING"
+    ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = ".status.pendingTasksCount",
+        description = "Tasks in PENDING"
+    ),
+    printcolumn(
+        name = "CPU",
+        type_ = "integer",
+        json_path = ".status.remainingResources.cpu",
+        description = "CPU units left"
+    ),
+    printcolumn(
+        name = "Memory",
+        type_ = "integer",
+        json_path = ".status.remainingResources.memory",
+        description = "MiB of memory left"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.statusReason",
+        description = "Why it is not ACTIVE",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since registration"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerInstanceSpec {
+    /// Name of the EcsCluster; set by the operator when the instance registers.
+    #[schemars(length(min = 1, max = 63))]
+    pub cluster: String,
+    /// ACTIVE, or DRAINING to move its tasks away, daemons last. (CI-4, DRAIN-1)
+    #[serde(default)]
+    pub status: InstanceDesiredStatus,
+    /// Custom attributes, at most 10. (ATTR-4)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub attributes: Vec<Attribute>,
+}
+
+/// What the user wants of an instance. (CI-4)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum InstanceDesiredStatus {
+    /// It takes tasks.
+    #[default]
+    Active,
+    /// It takes no tasks, and those it has move away.
+    Draining,
+}
+
+/// What the operator observed of an instance, and the ledger. Written by the ledger alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerInstanceStatus {
+    /// ACTIVE, DRAINING, INACTIVE or REGISTERING. (CI-2)
+    #[serde(default)]
+    pub status: InstanceStatus,
+    /// Why the status is what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Whether the node is ready. (CI-6)
+    #[serde(default)]
+    pub agent_connected: bool,
+    /// Whether new tasks may be placed: ACTIVE, connected, not cordoned, no taint that is not tolerated.
+    #[serde(default)]
+    pub schedulable: bool,
+    /// Version of the kubelet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+    /// Id of the machine: the last part of the node's providerID, else the node's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2_instance_id: Option<String>,
+    /// When the node joined (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<String>,
+    /// Uid of the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_uid: Option<String>,
+    /// Attributes that the operator sets from the node. (ATTR-6)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Attribute>,
+    /// What the node offers to Pods; ports are those reserved. (RES-3 to RES-6)
+    #[serde(default)]
+    pub registered_resources: Resources,
+    /// What Pods that are not ours take.
+    #[serde(default)]
+    pub foreign: Resources,
+    /// Registered less foreign less reserved. (RES-8)
+    #[serde(default)]
+    pub remaining_resources: Resources,
+    /// Tasks with desiredStatus RUNNING that are not pending. (CI-11)
+    #[serde(default)]
+    pub running_tasks_count: i64,
+    /// Tasks with desiredStatus RUNNING that have not started. (CI-11)
+    #[serde(default)]
+    pub pending_tasks_count: i64,
+    /// The ledger: one entry for each task that has a share of this instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub reservations: Vec<Reservation>,
+    /// Format of the ledger; an operator that knows only an older one leaves it alone.
+    #[serde(default)]
+    pub ledger_version: i64,
+    /// Schedulable, Draining, Overcommitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

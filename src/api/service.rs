@@ -1,0 +1,263 @@
+//! `EcsService`: keeps tasks of a task definition running. (SVC, DEP)
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Allocation, Condition, DEFAULT_CLUSTER, Deployment, LaunchType, PlacementConstraint, PlacementFailure,
+    PlacementStrategy, SchedulingStrategy, StopMark, Tag,
+};
+
+/// A service: `desiredCount` tasks (REPLICA) or one on each eligible instance (DAEMON).
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "ecs-operator.dev",
+    version = "v1alpha1",
+    kind = "EcsService",
+    plural = "ecsservices",
+    singular = "ecsservice",
+    shortname = "ecssvc",
+    category = "ecs-operator",
+    category = "all",
+    namespaced,
+    status = "EcsServiceStatus",
+    derive = "PartialEq",
+    selectable = ".spec.cluster",
+    scale(
+        spec_replicas_path = ".spec.desiredCount",
+        status_replicas_path = ".status.runningCount",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Strategy",
+        type_ = "string",
+        json_path = ".spec.schedulingStrategy",
+        description = "REPLICA or DAEMON"
+    ),
+    printcolumn(
+        name = "Task Definition",
+        type_ = "string",
+        json_path = ".spec.taskDefinition",
+        description = "family or family:revision"
+    ),
+    printcolumn(
+        name = "Desired",
+        type_ = "integer",
+        json_path = ".status.desiredCount",
+        description = "Tasks wanted; of a daemon the number of eligible instances"
+    ),
+    printcolumn(
+        name = "Running",
+        type_ = "integer",
+        json_path = ".status.runningCount",
+        description = "Tasks in RUNNING"
+    ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = ".status.pendingCount",
+        description = "Tasks in PENDING"
+    ),
+    printcolumn(
+        name = "Rollout",
+        type_ = "string",
+        json_path = ".status.deployments[0].rolloutState",
+        description = "State of the primary deployment"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Steady state"
+    ),
+    printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.cluster",
+        description = "EcsCluster",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EcsServiceSpec {
+    /// ECS name of the service; default is the object's name. Its tasks are in group `service:NAME`. (SVC-4)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub service_name: Option<String>,
+    /// Name of the EcsCluster. (CLU-4)
+    #[serde(default = "default_cluster")]
+    #[schemars(length(min = 1, max = 63))]
+    pub cluster: String,
+    /// `family` or `family:revision` of the same namespace; a bare family means its latest ACTIVE revision at the
+    /// time this field was set. An ARN is accepted. (TD-4)
+    #[schemars(length(min = 1, max = 512))]
+    pub task_definition: String,
+    /// Tasks wanted; required for REPLICA, refused for DAEMON. (SVC-8, DAEMON-6)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_count: Option<i64>,
+    /// REPLICA (default) or DAEMON; fixed at creation. (SVC-2)
+    #[serde(default)]
+    pub scheduling_strategy: SchedulingStrategy,
+    /// Only EC2. (DAEMON-8)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_type: Option<LaunchType>,
+    /// Bounds and failure handling of deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_configuration: Option<DeploymentConfiguration>,
+    /// Only type ECS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_controller: Option<DeploymentController>,
+    /// Rules that an instance must satisfy, joined by and; at most 10 with those of the task definition. (CONS-3)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub placement_constraints: Vec<PlacementConstraint>,
+    /// How candidates are ranked, in order; at most 5; not for DAEMON. (STRAT-1, DAEMON-7)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub placement_strategy: Vec<PlacementStrategy>,
+    /// Failing health checks are ignored this many seconds after a task's start. (SVC-12)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647i64))]
+    pub health_check_grace_period_seconds: Option<i64>,
+    /// ENABLED or DISABLED. (AZ-1)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
+    /// Any change of this text starts a new deployment of the same task definition. (SVC-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub force_new_deployment: Option<String>,
+    /// Tags of the service. (VAL-8)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub tags: Vec<Tag>,
+}
+
+fn default_cluster() -> String {
+    DEFAULT_CLUSTER.to_owned()
+}
+
+/// ENABLED or DISABLED. (AZ-1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AvailabilityZoneRebalancing {
+    /// Zones are kept balanced.
+    Enabled,
+    /// Zones are left as they are.
+    Disabled,
+}
+
+/// Which controller deploys. (SVC-2)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentController {
+    /// ECS; CODE_DEPLOY and EXTERNAL are refused.
+    #[serde(rename = "type")]
+    pub type_: DeploymentControllerType,
+}
+
+/// Kind of deployment controller. (SVC-2)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeploymentControllerType {
+    /// Rolling update.
+    Ecs,
+    /// Not available on Kubernetes.
+    CodeDeploy,
+    /// Not available on Kubernetes.
+    External,
+}
+
+/// Bounds of a deployment, in percent of the desired count. (PCT)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentConfiguration {
+    /// Upper bound on RUNNING and PENDING tasks. Default 200, for DAEMON 100. (PCT-1, PCT-2, DAEMON-30)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub maximum_percent: Option<i64>,
+    /// Lower bound on healthy RUNNING tasks. Default 100, for DAEMON 0. (PCT-1, PCT-2, DAEMON-30)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub minimum_healthy_percent: Option<i64>,
+    /// When to give a deployment up. (CB)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_circuit_breaker: Option<DeploymentCircuitBreaker>,
+}
+
+/// When to give a deployment up. Both members are required. (CB-1, VAL-12)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentCircuitBreaker {
+    /// Whether failing deployments are given up.
+    pub enable: bool,
+    /// Whether the last completed deployment is restored then.
+    pub rollback: bool,
+}
+
+/// What the operator observed of a service, and what it decided. Written by the ledger alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EcsServiceStatus {
+    /// ACTIVE, DRAINING (being deleted, tasks still exist). (SVC-3)
+    #[serde(default)]
+    pub status: String,
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Tasks wanted; of a daemon the number of eligible instances. (DAEMON-5)
+    #[serde(default)]
+    pub desired_count: i64,
+    /// Tasks in RUNNING. (SVC-8)
+    #[serde(default)]
+    pub running_count: i64,
+    /// Tasks in PENDING. (SVC-8)
+    #[serde(default)]
+    pub pending_count: i64,
+    /// Label selector of the service's tasks, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// The PRIMARY deployment first, then ACTIVE ones, newest first. (DEP-2)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub deployments: Vec<Deployment>,
+    /// The last 100 events, newest first. (EVT-1)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub events: Vec<ServiceEvent>,
+    /// Task ids decided on that were not yet seen as Tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub allocations: Vec<Allocation>,
+    /// Tasks decided to stop that were not yet seen stopping.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    pub stopping: Vec<StopMark>,
+    /// The highest resourceVersion of Tasks that the author of this status had seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_task_version: Option<String>,
+    /// Why no task could be placed, per instance the first reason; empty when nothing waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub placement_failures: Vec<PlacementFailure>,
+    /// Ready, Progressing, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A service event. (EVT-1)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceEvent {
+    /// Unique id.
+    pub id: String,
+    /// When it happened (RFC 3339).
+    pub created_at: String,
+    /// ECS's text. (EVT-4)
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}

@@ -1,0 +1,209 @@
+//! `Task`: one run of a task definition on one instance. (TASK)
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, ServiceRef, StopCode,
+    Tag,
+};
+
+/// One run of a task definition, bound to one instance and never moved. (TASK-17)
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "ecs-operator.dev",
+    version = "v1alpha1",
+    kind = "Task",
+    plural = "tasks",
+    singular = "task",
+    shortname = "ecstask",
+    category = "ecs-operator",
+    category = "all",
+    namespaced,
+    status = "TaskStatus",
+    derive = "PartialEq",
+    selectable = ".spec.cluster",
+    selectable = ".spec.containerInstance",
+    selectable = ".spec.desiredStatus",
+    selectable = ".spec.group",
+    selectable = ".status.lastStatus",
+    printcolumn(
+        name = "Group",
+        type_ = "string",
+        json_path = ".spec.group",
+        description = "service:NAME or family:NAME"
+    ),
+    printcolumn(
+        name = "Task Definition",
+        type_ = "string",
+        json_path = ".spec.taskDefinition",
+        description = "family:revision"
+    ),
+    printcolumn(
+        name = "Instance",
+        type_ = "string",
+        json_path = ".spec.containerInstance",
+        description = "ContainerInstance it is bound to"
+    ),
+    printcolumn(
+        name = "Desired",
+        type_ = "string",
+        json_path = ".spec.desiredStatus",
+        description = "RUNNING or STOPPED"
+    ),
+    printcolumn(
+        name = "Last",
+        type_ = "string",
+        json_path = ".status.lastStatus",
+        description = "Where it is in its life"
+    ),
+    printcolumn(
+        name = "Health",
+        type_ = "string",
+        json_path = ".status.healthStatus",
+        description = "Health of its essential containers",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.stoppedReason",
+        description = "Why it stopped",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskSpec {
+    /// Name of the EcsCluster.
+    #[serde(default = "default_cluster")]
+    #[schemars(length(min = 1, max = 63))]
+    pub cluster: String,
+    /// ContainerInstance the task is bound to. Set at creation (StartTask) or once by a scheduler; never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub container_instance: Option<String>,
+    /// `family:revision` of the same namespace.
+    #[schemars(length(min = 1, max = 512))]
+    pub task_definition: String,
+    /// RUNNING, then STOPPED once. (TASK-4)
+    #[serde(default)]
+    pub desired_status: DesiredStatus,
+    /// Why it was told to stop. (TASK-13)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub stopped_reason: Option<String>,
+    /// Code of why it was told to stop. (TASK-13)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<StopCode>,
+    /// Group; default `family:FAMILY`, always `service:NAME` for service tasks. (TASK-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub group: Option<String>,
+    /// Who started it; for service tasks the deployment id. (TASK-10)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub started_by: Option<String>,
+    /// Only EC2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_type: Option<LaunchType>,
+    /// The service it belongs to; set by the operator. (SVC-14)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+    /// A task that will never run: it takes the place of one whose creation is uncertain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tombstone: bool,
+    /// Tags of the task. (VAL-8)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub tags: Vec<Tag>,
+}
+
+fn default_cluster() -> String {
+    DEFAULT_CLUSTER.to_owned()
+}
+
+/// What the operator observed of a task. (TASK-1)
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStatus {
+    /// Where the task is in its life. (TASK-3)
+    #[serde(default)]
+    pub last_status: LastStatus,
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Health of its essential containers. (TASK-16)
+    #[serde(default)]
+    pub health_status: HealthStatus,
+    /// CONNECTED or DISCONNECTED. (TASK-19)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connectivity: Option<String>,
+    /// Its Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodRef>,
+    /// State of its containers. (TASK-2)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub containers: Vec<ContainerState>,
+    /// PENDING → RUNNING (RFC 3339). (TASK-11)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// RUNNING → STOPPING (RFC 3339). (TASK-11)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping_at: Option<String>,
+    /// → STOPPED (RFC 3339). (TASK-11)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<String>,
+    /// Code of why it stopped. (TASK-13)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<StopCode>,
+    /// Why it stopped. (TASK-13)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub stopped_reason: Option<String>,
+    /// Placed, Ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A Pod by name and uid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PodRef {
+    /// Name of the Pod.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// State of one container. (TASK-2)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerState {
+    /// Name as in the task definition.
+    pub name: String,
+    /// PENDING, RUNNING or STOPPED.
+    pub last_status: LastStatus,
+    /// Exit code, once stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Runtime error, if any. (TASK-14)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// Health of the container.
+    #[serde(default)]
+    pub health_status: HealthStatus,
+    /// Id the runtime gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_id: Option<String>,
+    /// Digest of the image it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+}

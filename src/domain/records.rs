@@ -1,0 +1,321 @@
+//! Records that the objects carry and the planners read: states, rules, the ledger's entries.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::resources::Resources;
+
+/// Whether a task should run. It becomes STOPPED once and never returns. (TASK-4)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum DesiredStatus {
+    /// The task should run.
+    #[default]
+    Running,
+    /// The task should stop, or has stopped.
+    Stopped,
+}
+
+/// Where a task is in its life. A task only moves to the right and may skip states. (TASK-3)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LastStatus {
+    /// Preparation before launch.
+    Provisioning,
+    /// Waiting for the node to start its containers.
+    #[default]
+    Pending,
+    /// Steps after the containers run.
+    Activating,
+    /// All containers reached their steady state.
+    Running,
+    /// Steps before the stop.
+    Deactivating,
+    /// The node is stopping the containers.
+    Stopping,
+    /// Clean-up after the stop.
+    Deprovisioning,
+    /// The end.
+    Stopped,
+}
+
+/// Why a task stopped, as a code. (TASK-13)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StopCode {
+    /// The task never reached RUNNING.
+    TaskFailedToStart,
+    /// An essential container ended.
+    EssentialContainerExited,
+    /// StopTask, or a forced deregistration.
+    UserInitiated,
+    /// Scale-in, deployment, drain or health.
+    ServiceSchedulerInitiated,
+    /// The machine went away.
+    TerminationNotice,
+}
+
+/// Health of a task or container. (TASK-16)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HealthStatus {
+    /// All health checks of essential containers pass.
+    Healthy,
+    /// A health check of an essential container fails.
+    Unhealthy,
+    /// No health check, or no result yet.
+    #[default]
+    Unknown,
+}
+
+/// Where a launch may go. Only EC2 exists here. (PLACE-4)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LaunchType {
+    /// Container instances: the nodes of the cluster.
+    #[default]
+    EC2,
+    /// Not available on Kubernetes.
+    FARGATE,
+    /// Not available on Kubernetes.
+    EXTERNAL,
+}
+
+/// A rule that an instance must satisfy. (CONS-1)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementConstraint {
+    /// `memberOf` or `distinctInstance`.
+    #[serde(rename = "type")]
+    pub type_: PlacementConstraintType,
+    /// A cluster query language expression, at most 2000 characters; required for `memberOf`, refused for
+    /// `distinctInstance`. (CONS-1, CONS-2)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2000))]
+    pub expression: Option<String>,
+}
+
+/// Kind of a placement constraint. (CONS-1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PlacementConstraintType {
+    /// No two tasks of the same group on one instance. (CONS-4)
+    DistinctInstance,
+    /// The instance satisfies a cluster query language expression.
+    MemberOf,
+}
+
+/// How candidates are ranked. (STRAT-1)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementStrategy {
+    /// `random`, `spread` or `binpack`.
+    #[serde(rename = "type")]
+    pub type_: PlacementStrategyType,
+    /// spread: `instanceId`, `host` or `attribute:NAME`; binpack: `cpu` or `memory`; random: none. (VAL-5)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub field: Option<String>,
+}
+
+/// Kind of a placement strategy. (STRAT-2, STRAT-3, STRAT-6)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PlacementStrategyType {
+    /// Any candidate.
+    Random,
+    /// The group with the fewest tasks.
+    Spread,
+    /// The instance with the least left that still fits.
+    Binpack,
+}
+
+/// A name with an optional value, on an instance. (ATTR-1)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attribute {
+    /// 1 to 128 letters, digits, `-`, `_`, `/`, `\`, `.`. (ATTR-2)
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_/\\.-]+$"))]
+    pub name: String,
+    /// 1 to 128 letters, digits, `-`, `_`, `.`, `@`, `/`, `\`, `:`, space; no space at either end. (ATTR-3)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 128),
+        regex(pattern = r"^([A-Za-z0-9_.@/\\:-]([A-Za-z0-9_.@/\\: -]*[A-Za-z0-9_.@/\\:-])?)?$")
+    )]
+    pub value: Option<String>,
+}
+
+/// What an instance is. (CI-2)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InstanceStatus {
+    /// Not yet described by the operator.
+    #[default]
+    Registering,
+    /// It takes tasks if connected.
+    Active,
+    /// It takes no tasks, and those it has move away.
+    Draining,
+    /// Its node is gone; it goes when its reservations are released.
+    Inactive,
+}
+
+/// The share of one task. At most 512 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reservation {
+    /// Namespace of the task.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Name (id) of the task.
+    #[schemars(length(max = 63))]
+    pub task: String,
+    /// Uid of the task, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
+    /// The service it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+    /// What it takes.
+    pub amounts: Resources,
+    /// When it was reserved (RFC 3339).
+    #[schemars(length(max = 40))]
+    pub since: String,
+    /// Put back for a running Pod after the ledger was lost, whatever the room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
+}
+
+/// A service by name and uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRef {
+    /// Name of the EcsService object.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Whether it is a DAEMON service: at most one task of it is reserved here. (DAEMON-35)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub daemon: bool,
+    /// The deployment that asked for the task (`ecs-svc/…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub deployment: Option<String>,
+}
+
+/// How many tasks a service has and where. (SVC-2)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SchedulingStrategy {
+    /// `desiredCount` tasks, placed by strategies.
+    #[default]
+    Replica,
+    /// One task on each eligible instance.
+    Daemon,
+}
+
+/// One revision of a service being or having been rolled out. (DEP-1)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployment {
+    /// `ecs-svc/` and 19 digits.
+    pub id: String,
+    /// PRIMARY or ACTIVE. (DEP-2)
+    pub status: DeploymentStatus,
+    /// `family:revision`. (TD-4)
+    pub task_definition: String,
+    /// Name of the TaskDefinition object.
+    pub task_definition_name: String,
+    /// Uid of the TaskDefinition object.
+    pub task_definition_uid: String,
+    /// What `spec.taskDefinition` said when the deployment was made.
+    pub requested: String,
+    /// What `spec.forceNewDeployment` said when the deployment was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<String>,
+    /// Tasks wanted of this deployment.
+    pub desired_count: i64,
+    /// Tasks of it in RUNNING.
+    pub running_count: i64,
+    /// Tasks of it in PENDING.
+    pub pending_count: i64,
+    /// Consecutive failures. (DEP-4)
+    #[serde(default)]
+    pub failed_tasks: i64,
+    /// IN_PROGRESS, COMPLETED or FAILED. (DEP-3)
+    pub rollout_state: RolloutState,
+    /// Why. (DEP-5)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_state_reason: Option<String>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// When it last changed state (RFC 3339).
+    pub updated_at: String,
+}
+
+/// Whether a deployment is the newest. (DEP-2)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum DeploymentStatus {
+    /// The newest.
+    #[default]
+    Primary,
+    /// An older one with tasks still running.
+    Active,
+}
+
+/// How far a deployment is. (DEP-3)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RolloutState {
+    /// Tasks are being started or stopped for it.
+    #[default]
+    InProgress,
+    /// It reached its steady state.
+    Completed,
+    /// It was given up.
+    Failed,
+}
+
+/// A task id given out for a service, not yet seen as a Task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Allocation {
+    /// Name of the Task to be: 32 hex digits. (ARN-1)
+    pub id: String,
+    /// Deployment it is for.
+    pub deployment: String,
+    /// When it was given out (RFC 3339).
+    pub created_at: String,
+}
+
+/// A task decided to stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StopMark {
+    /// Name of the Task.
+    pub id: String,
+    /// Its uid, or empty if it was never seen.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// resourceVersion of the Task that was decided on; empty if it was never seen: then a tombstone cancels it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task_version: String,
+    /// Reason given to the Task. (TASK-13)
+    pub reason: String,
+}
+
+/// Why an instance could not take a task. (FAIL)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementFailure {
+    /// Name of the ContainerInstance.
+    pub container_instance: String,
+    /// The first failing check, in ECS's words. (FAIL)
+    pub reason: String,
+    /// What was asked and what there was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
