@@ -1,7 +1,10 @@
 //! The custom resources of group `ecs-operator.dev`, version `v1alpha1`. Types only: serde names are ECS's, field
 //! docs are what `kubectl explain` shows, cross-field rules are CEL in ECS's own words.
 
-#![allow(unreachable_pub, reason = "the CustomResource derive re-declares spec types in a private scope")]
+#![allow(
+    unreachable_pub,
+    reason = "the CustomResource derive re-declares spec types in a private scope"
+)]
 
 pub mod cluster;
 pub mod container_instance;

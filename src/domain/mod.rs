@@ -1,4 +1,5 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
 
+pub mod expr;
 pub mod records;
 pub mod resources;

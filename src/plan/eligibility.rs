@@ -43,14 +43,21 @@ impl<'a> View<'a> {
             let unseen = world.task(&Key::new(&entry.namespace, &entry.task)).is_none();
             if unseen && own != Some(service.uid.as_str()) {
                 let key = Key::new(&entry.namespace, &service.name);
-                let group = world.services.get(&key).map_or_else(|| format!("service:{}", service.name), |s| s.group());
+                let group = world
+                    .services
+                    .get(&key)
+                    .map_or_else(|| format!("service:{}", service.name), |s| s.group());
                 if entry.namespace == namespace {
                     groups.insert(group.clone());
                 }
                 groups.insert(format!("{}/{group}", entry.namespace));
             }
         }
-        Self { instance, groups, running }
+        Self {
+            instance,
+            groups,
+            running,
+        }
     }
 }
 
@@ -87,16 +94,29 @@ mod stage {
 }
 
 fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: String) -> Rejection {
-    let failure =
-        PlacementFailure { container_instance: instance.name.clone(), reason: reason.to_owned(), detail };
-    Rejection { failure, detail: evt, stage }
+    let failure = PlacementFailure {
+        container_instance: instance.name.clone(),
+        reason: reason.to_owned(),
+        detail,
+    };
+    Rejection {
+        failure,
+        detail: evt,
+        stage,
+    }
 }
 
 /// Whether the instance is in a state to get new tasks. (PLACE-4, CI-2, CI-6)
 #[must_use]
 pub fn check_status(instance: &Instance) -> Option<Rejection> {
     let reject = |reason: &str, detail: &str| {
-        Some(rejection(instance, stage::STATUS, reason, format!("encountered error \"{reason}\""), detail.to_owned()))
+        Some(rejection(
+            instance,
+            stage::STATUS,
+            reason,
+            format!("encountered error \"{reason}\""),
+            detail.to_owned(),
+        ))
     };
     match instance.status {
         InstanceStatus::Active => {}
@@ -108,10 +128,16 @@ pub fn check_status(instance: &Instance) -> Option<Rejection> {
         return reject("AGENT", "the node is not ready");
     }
     if !instance.schedulable {
-        return reject("INACTIVE", "the node is cordoned or has a taint that the cluster does not tolerate");
+        return reject(
+            "INACTIVE",
+            "the node is cordoned or has a taint that the cluster does not tolerate",
+        );
     }
     if instance.overcommitted {
-        return reject("INACTIVE", "tasks run here that the ledger is still being completed for");
+        return reject(
+            "INACTIVE",
+            "tasks run here that the ledger is still being completed for",
+        );
     }
     None
 }
@@ -128,10 +154,17 @@ pub fn check_rules(
 ) -> Option<Rejection> {
     for wanted in &definition.required_attributes {
         let found = instance.attributes.get(&wanted.name);
-        let holds = found.is_some_and(|value| wanted.value.is_none() || value.as_deref() == wanted.value.as_deref());
+        let holds =
+            found.is_some_and(|value| wanted.value.is_none() || value.as_deref() == wanted.value.as_deref());
         if !holds {
             let evt = "is missing an attribute required by your task".to_owned();
-            return Some(rejection(instance, stage::ATTRIBUTE, "ATTRIBUTE", evt, wanted.name.clone()));
+            return Some(rejection(
+                instance,
+                stage::ATTRIBUTE,
+                "ATTRIBUTE",
+                evt,
+                wanted.name.clone(),
+            ));
         }
     }
     let own_rules = definition.constraints.as_deref().unwrap_or_default();
@@ -139,10 +172,19 @@ pub fn check_rules(
         return None;
     }
     let view = View::new(world, instance, namespace, own);
-    let failed = own_rules.iter().chain(constraints).find(|expression| !expression.matches(&view))?;
+    let failed = own_rules
+        .iter()
+        .chain(constraints)
+        .find(|expression| !expression.matches(&view))?;
     let reason = "MemberOf placement constraint unsatisfied.";
     let evt = format!("encountered error \"{reason}\"");
-    Some(rejection(instance, stage::CONSTRAINT, reason, evt, failed.to_string()))
+    Some(rejection(
+        instance,
+        stage::CONSTRAINT,
+        reason,
+        evt,
+        failed.to_string(),
+    ))
 }
 
 /// Whether `demand` fits into `remaining`. (PLACE-2, PLACE-6)
@@ -158,11 +200,26 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
             "has insufficient memory available".to_owned(),
             format!("asked {} MiB, {} left", demand.memory, remaining.memory),
         ),
-        Lack::Ports => ("is already using a port required by your task".to_owned(), String::new()),
-        Lack::Gpu => (format!("encountered error \"{lack}\""), format!("asked {} GPUs, {} left", demand.gpu, remaining.gpu)),
-        Lack::Pods => (format!("encountered error \"{lack}\""), "no Pod slot is left on the node".to_owned()),
+        Lack::Ports => (
+            "is already using a port required by your task".to_owned(),
+            String::new(),
+        ),
+        Lack::Gpu => (
+            format!("encountered error \"{lack}\""),
+            format!("asked {} GPUs, {} left", demand.gpu, remaining.gpu),
+        ),
+        Lack::Pods => (
+            format!("encountered error \"{lack}\""),
+            "no Pod slot is left on the node".to_owned(),
+        ),
     };
-    Some(rejection(instance, stage::RESOURCE, &lack.to_string(), evt, detail))
+    Some(rejection(
+        instance,
+        stage::RESOURCE,
+        &lack.to_string(),
+        evt,
+        detail,
+    ))
 }
 
 /// Whether no other task of the group is wanted on the instance. (CONS-4, CONS-5, CONS-7)
@@ -180,7 +237,13 @@ pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> 
         return None;
     }
     let reason = "DistinctInstance placement constraint unsatisfied.";
-    Some(rejection(instance, stage::CONSTRAINT, reason, format!("encountered error \"{reason}\""), String::new()))
+    Some(rejection(
+        instance,
+        stage::CONSTRAINT,
+        reason,
+        format!("encountered error \"{reason}\""),
+        String::new(),
+    ))
 }
 
 /// The definition of a service's PRIMARY deployment, if it still exists as the same object.
@@ -188,16 +251,35 @@ pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> 
 pub fn primary_definition<'a>(world: &'a World, service: &Service) -> Option<&'a Definition> {
     let primary = service.primary()?;
     let key = Key::new(&service.key.namespace, &primary.task_definition_name);
-    world.definitions.get(&key).map(AsRef::as_ref).filter(|d| d.uid == primary.task_definition_uid)
+    world
+        .definitions
+        .get(&key)
+        .map(AsRef::as_ref)
+        .filter(|d| d.uid == primary.task_definition_uid)
 }
 
 /// Whether a daemon service belongs on the instance: ACTIVE and all rules hold; connected or not. (DAEMON-1, DAEMON-12)
 #[must_use]
-pub fn daemon_eligible(world: &World, service: &Service, definition: &Definition, instance: &Instance) -> bool {
-    let Ok(constraints) = &service.constraints else { return false };
+pub fn daemon_eligible(
+    world: &World,
+    service: &Service,
+    definition: &Definition,
+    instance: &Instance,
+) -> bool {
+    let Ok(constraints) = &service.constraints else {
+        return false;
+    };
     instance.cluster == service.cluster
         && instance.status == InstanceStatus::Active
-        && check_rules(world, instance, &service.key.namespace, Some(&service.uid), definition, constraints).is_none()
+        && check_rules(
+            world,
+            instance,
+            &service.key.namespace,
+            Some(&service.uid),
+            definition,
+            constraints,
+        )
+        .is_none()
 }
 
 /// Room on the instance that daemons which belong there and are not yet there hold back from all other tasks: for an
@@ -215,7 +297,9 @@ pub fn withheld(world: &World, instance: &Instance) -> Resources {
     let mut total = Resources::default();
     let mut room = instance.registered.remaining(&instance.foreign);
     for service in daemons {
-        let Some(definition) = primary_definition(world, service) else { continue };
+        let Some(definition) = primary_definition(world, service) else {
+            continue;
+        };
         let Ok(demand) = &definition.demand else { continue };
         if !daemon_eligible(world, service, definition, instance) || room.lack_for(demand).is_some() {
             continue;
@@ -238,10 +322,15 @@ pub fn withheld(world: &World, instance: &Instance) -> Resources {
 #[must_use]
 pub fn may_place(world: &World, service: &Service) -> Option<String> {
     let Some(cluster) = world.clusters.get(&service.cluster) else {
-        return Some(format!("Cluster not found. Create an EcsCluster named {}.", service.cluster));
+        return Some(format!(
+            "Cluster not found. Create an EcsCluster named {}.",
+            service.cluster
+        ));
     };
     let outside = |allowed: &Option<BTreeSet<String>>| {
-        allowed.as_ref().is_some_and(|names| !names.contains(&service.key.namespace))
+        allowed
+            .as_ref()
+            .is_some_and(|names| !names.contains(&service.key.namespace))
     };
     if cluster.deleting {
         return Some(format!("Cluster {} is being deleted.", cluster.name));

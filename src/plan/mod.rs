@@ -62,6 +62,8 @@ pub struct ServicePlan {
 #[must_use]
 pub fn closest(rejections: &[Rejection]) -> Option<&Rejection> {
     rejections.iter().max_by(|a, b| {
-        a.stage.cmp(&b.stage).then_with(|| b.failure.container_instance.cmp(&a.failure.container_instance))
+        a.stage
+            .cmp(&b.stage)
+            .then_with(|| b.failure.container_instance.cmp(&a.failure.container_instance))
     })
 }

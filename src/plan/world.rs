@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, PlacementFailure,
-    Reservation, SchedulingStrategy, ServiceRef, StopCode, StopMark,
+    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
+    PlacementFailure, Reservation, SchedulingStrategy, ServiceRef, StopCode, StopMark,
 };
 use crate::domain::resources::Resources;
 
@@ -30,7 +30,10 @@ impl Key {
     /// A key of its two parts.
     #[must_use]
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -105,7 +108,9 @@ impl Instance {
     /// The entry of a task.
     #[must_use]
     pub fn reservation(&self, task: &Key) -> Option<&Reservation> {
-        self.reservations.iter().find(|r| r.task == task.name && r.namespace == task.namespace)
+        self.reservations
+            .iter()
+            .find(|r| r.task == task.name && r.namespace == task.namespace)
     }
 }
 
@@ -316,10 +321,16 @@ impl World {
         let task = Arc::new(task);
         self.remove_task(&task.key);
         if let Some(instance) = &task.instance {
-            self.by_instance.entry(instance.clone()).or_default().insert(task.key.clone());
+            self.by_instance
+                .entry(instance.clone())
+                .or_default()
+                .insert(task.key.clone());
         }
         if let Some(service) = &task.service {
-            self.by_service.entry(service.uid.clone()).or_default().insert(task.key.clone());
+            self.by_service
+                .entry(service.uid.clone())
+                .or_default()
+                .insert(task.key.clone());
         }
         self.tasks.insert(task.key.clone(), task);
     }
@@ -356,12 +367,20 @@ impl World {
 
     /// Tasks bound to an instance, stopped ones included.
     pub fn tasks_on<'a>(&'a self, instance: &str) -> impl Iterator<Item = &'a Arc<Task>> {
-        self.by_instance.get(instance).into_iter().flatten().filter_map(|key| self.tasks.get(key))
+        self.by_instance
+            .get(instance)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
     }
 
     /// Tasks of a service by its uid, stopped ones included.
     pub fn tasks_of<'a>(&'a self, service_uid: &str) -> impl Iterator<Item = &'a Arc<Task>> {
-        self.by_service.get(service_uid).into_iter().flatten().filter_map(|key| self.tasks.get(key))
+        self.by_service
+            .get(service_uid)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
     }
 
     /// A TaskDefinition by namespace and what a user wrote: `family`, `family:revision` or an ARN that ends so. A
@@ -369,7 +388,7 @@ impl World {
     #[must_use]
     pub fn definition(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
         let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
-        let mut of_family = |family: &str, revision: Option<i64>| {
+        let of_family = |family: &str, revision: Option<i64>| {
             self.definitions
                 .values()
                 .filter(|d| d.key.namespace == namespace && d.family == family && !d.deleting)
