@@ -1,1 +1,3 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
+
+pub mod expr;
