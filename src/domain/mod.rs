@@ -1,6 +1,3 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
 
 pub mod expr;
-pub mod quantity;
-pub mod records;
-pub mod resources;
