@@ -7,7 +7,7 @@
 
 mod instances;
 mod messages;
-
+mod patterns;
 mod properties;
 mod semantics;
 mod syntax;
