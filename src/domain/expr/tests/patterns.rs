@@ -146,6 +146,7 @@ fn patterns_constructs_with_another_meaning_are_refused_cql_12() {
         ("[!-[a]]", 0, PatternProblem::ClassInRange),
         ("a)|(?:b", 1, PatternProblem::UnmatchedParenthesis),
         (")", 0, PatternProblem::UnmatchedParenthesis),
+        ("(?i)(a)b)|(?:c", 8, PatternProblem::UnmatchedParenthesis),
     ] {
         assert_eq!(problem(pattern), (offset, expected), "{pattern}");
     }
