@@ -7,6 +7,7 @@
 )]
 
 pub mod cluster;
+pub mod conditions;
 pub mod container_instance;
 pub mod fields;
 pub mod service;

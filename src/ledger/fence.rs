@@ -4,6 +4,7 @@
 //! can arrive at most T + T2 + E after the authorising write it rests on.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,15 +47,26 @@ pub enum PodPermit {
     Wait(Duration),
 }
 
+/// Whether an `authorised-by` value (`PROCESS.NUMBER`, new with every write) is of this process.
+fn is_by(author: &str, process: &str) -> bool {
+    author.split('.').next() == Some(process)
+}
+
 /// Per Task uid: own authorising writes, and the last one seen of others.
 #[derive(Debug, Default)]
 pub struct Fences {
     mine: Mutex<HashMap<String, Mine>>,
     seen: Mutex<HashMap<String, Seen>>,
     ended: Mutex<HashMap<String, Instant>>,
+    count: AtomicU64,
 }
 
 impl Fences {
+    /// A new value for `authorised-by`. It differs with every write, so that everybody sees that one was made.
+    pub fn author(&self, process: &str) -> String {
+        format!("{process}.{}", self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// This process made an authorising write on a Task, begun at `since`.
     pub fn authorised(&self, uid: &str, since: Instant) {
         let mine = Mine { since, create: PodCreate::NotSent };
@@ -99,7 +111,7 @@ impl Fences {
         if author.is_empty() {
             return None;
         }
-        if author == process
+        if is_by(author, process)
             && let Some(mine) = self.mine.lock().unwrap_or_else(PoisonError::into_inner).get(uid)
         {
             // the author that never sent a create, or knows its answer, need not wait
@@ -116,7 +128,7 @@ impl Fences {
         if let Some(wait) = self.wait(uid, author, process) {
             return PodPermit::Wait(wait);
         }
-        let fresh = author == process && self.age(uid).is_some_and(|age| age < AUTHORISATION);
+        let fresh = is_by(author, process) && self.age(uid).is_some_and(|age| age < AUTHORISATION);
         if fresh { PodPermit::Create } else { PodPermit::Authorise }
     }
 
@@ -150,9 +162,9 @@ mod tests {
     async fn f2_the_author_creates_within_t_and_authorises_again_later() {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
-        assert_eq!(fences.permit("u", "me", "me"), PodPermit::Create);
+        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Create);
         pass(5).await;
-        assert_eq!(fences.permit("u", "me", "me"), PodPermit::Authorise);
+        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Authorise);
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,14 +188,14 @@ mod tests {
     async fn f3_an_uncertain_create_is_waited_for_and_an_answered_one_is_not() {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
-        assert_eq!(fences.wait("u", "me", "me"), None);
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
         fences.sending("u");
-        assert_eq!(fences.wait("u", "me", "me"), Some(FENCE));
+        assert_eq!(fences.wait("u", "me.1", "me"), Some(FENCE));
         fences.answered("u");
-        assert_eq!(fences.wait("u", "me", "me"), None);
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
         fences.sending("u");
         pass(30).await;
-        assert_eq!(fences.wait("u", "me", "me"), None);
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
     }
 
     #[tokio::test(start_paused = true)]
