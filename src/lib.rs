@@ -4,5 +4,6 @@
 //! [`plan`], and the [`ledger`] turns the plan into conditional writes. See `docs/ARCHITECTURE.md`.
 
 pub mod api;
+pub mod build;
 pub mod domain;
 pub mod plan;

@@ -4,3 +4,4 @@ pub mod expr;
 pub mod quantity;
 pub mod records;
 pub mod resources;
+pub mod units;
