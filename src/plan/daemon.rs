@@ -208,6 +208,12 @@ fn update(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>
             stopped = true;
         }
     }
+    // Nothing is under way that would change it: the percentage forbids the update, as 50 % of one task does. (PCT-8)
+    let stuck = survey.outdated.iter().any(|m| m.protected_until.is_none());
+    let waits = survey.moving || !survey.waiting.is_empty() || survey.standings.contains(&Standing::Warming);
+    if stuck && !waits && plan.stop.is_empty() {
+        plan.events.push(texts::DEADLOCK.to_owned());
+    }
     // An unhealthy task makes room for its replacement, one at a time. (HEALTH-5, HEALTH-10)
     if let Some(member) = survey.unhealthy.first().filter(|_| !stopped && !survey.moving) {
         plan.events.push(texts::failed_health(&member.key.name));

@@ -75,7 +75,7 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
     pass.plan
 }
 
-impl<'a> Pass<'a> {
+impl Pass<'_> {
     /// Puts each live member on its heap.
     fn sort(&mut self) {
         let primary = self.plan.deployments.first().map(|d| d.id.clone());
@@ -208,10 +208,7 @@ impl<'a> Pass<'a> {
         let (deployment, definition) = (primary.id.clone(), primary.task_definition_name.clone());
         let wanted = wanted_count(self.members);
         let stopping = self.stopping();
-        let unplaced = |m: &&Member<'_>| m.wanted && m.phase == Phase::Unplaced;
-        // An id given out is no Task yet: under an upper bound that has come down since, it waits.
-        let without_place = count(self.members.iter().filter(unplaced));
-        let placeable = self.bounds.startable(wanted.saturating_sub(without_place));
+        let placeable = self.placeable();
         let mut ids: Vec<Option<String>> = self
             .heaps
             .good
@@ -247,6 +244,16 @@ impl<'a> Pass<'a> {
                 demand: recipe.demand.clone(),
             });
         }
+    }
+
+    /// Ids given out that may get a place: no Tasks yet, they wait if the upper bound has come down since.
+    fn placeable(&self) -> u32 {
+        let unplaced = self
+            .members
+            .iter()
+            .filter(|m| m.wanted && m.phase == Phase::Unplaced);
+        self.bounds
+            .startable(wanted_count(self.members).saturating_sub(count(unplaced)))
     }
 
     /// Ids that this plan stops.
@@ -294,23 +301,19 @@ impl<'a> Pass<'a> {
 
     /// Whether the percentages allow neither a start nor a stop, and nothing under way will change that. (PCT-8)
     fn deadlocked(&self) -> bool {
-        let held = |m: &&&Member<'_>| m.protected_until.is_none();
-        let under_way = self
-            .members
-            .iter()
-            .filter(|m| m.wanted)
-            .any(|m| m.marked || matches!(m.phase, Phase::Unplaced | Phase::Pending | Phase::Ending));
-        let warming = self
-            .members
-            .iter()
-            .any(|m| m.live() && m.standing == Standing::Warming);
+        let moving = |m: &Member<'_>| {
+            m.marked
+                || match m.phase {
+                    Phase::Unplaced => false,
+                    Phase::Pending | Phase::Ending => true,
+                    Phase::Running => m.standing != Standing::Healthy && !m.unhealthy,
+                }
+        };
         self.recipe.is_some()
-            && self.heaps.leaving.iter().any(|m| held(&m))
-            && self.missing() > 0
-            && self.bounds.startable(wanted_count(self.members)) == 0
+            && self.heaps.leaving.iter().any(|m| m.protected_until.is_none())
+            && self.placeable() == 0
             && self.plan.stop.is_empty()
-            && !under_way
-            && !warming
+            && !self.members.iter().filter(|m| m.wanted).any(moving)
     }
 }
 

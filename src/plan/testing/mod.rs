@@ -1,5 +1,7 @@
 //! Builders of worlds for tests.
 
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
 mod scene;
 
 pub(crate) use scene::Scene;

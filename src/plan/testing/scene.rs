@@ -12,7 +12,7 @@ use crate::plan::world::{Cluster, Definition, Instance, Service, Task, World};
 use crate::plan::{self, ServicePlan};
 
 /// A world under test.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) world: World,
     drawn: u32,
@@ -118,6 +118,11 @@ impl Scene {
 
     /// Writes a plan's decisions into the service: step 1 of the ledger. Starts get ids and reservations too.
     pub(crate) fn commit(&mut self, name: &str, plan: &ServicePlan) {
+        self.commit_until(name, plan, usize::MAX);
+    }
+
+    /// As [`Self::commit`], but only the first `reserved` starts get their reservation.
+    pub(crate) fn commit_until(&mut self, name: &str, plan: &ServicePlan, reserved: usize) {
         let service = self.get(name).clone();
         let mut stopping: Vec<StopMark> = service
             .stopping
@@ -140,7 +145,7 @@ impl Scene {
             .filter(|a| self.world.task(&key(&a.id)).is_none())
             .cloned()
             .collect();
-        for start in &plan.start {
+        for (n, start) in plan.start.iter().enumerate() {
             let id = start.id.clone().unwrap_or_else(|| {
                 self.drawn += 1;
                 format!("{name}-{:04}", self.drawn)
@@ -157,6 +162,9 @@ impl Scene {
                     deployment: start.deployment.clone(),
                     created_at: self.world.now.to_string(),
                 });
+            }
+            if n >= reserved {
+                continue;
             }
             let entry = Reservation {
                 namespace: NAMESPACE.to_owned(),

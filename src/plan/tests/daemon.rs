@@ -44,6 +44,21 @@ fn nothing_is_placed_twice_while_the_first_is_on_its_way_daemon_11() {
 }
 
 #[test]
+fn a_task_that_lost_its_reservation_still_holds_its_instance_daemon_35() {
+    let mut scene = three();
+    scene.settle("d");
+    scene.edit_instance("i1", |i| i.reservations.clear());
+    let id = scene.world.tasks_on("i1").next().unwrap().key.name.clone();
+    assert!(scene.plan("d").start.is_empty());
+    scene.edit_task(&id, |t| {
+        t.desired = crate::domain::records::DesiredStatus::Stopped
+    });
+    assert!(scene.plan("d").start.is_empty(), "stopping ones included");
+    scene.edit_task(&id, |t| t.last = LastStatus::Stopped);
+    assert_eq!(scene.plan("d").start.len(), 1);
+}
+
+#[test]
 fn a_disconnected_instance_counts_and_gets_its_daemon_when_it_connects_scn_1_daemon_12() {
     let mut scene = three();
     let now = scene.world.now;
@@ -173,6 +188,20 @@ fn an_update_keeps_the_lower_bound_daemon_34() {
     assert!(scene.plan("d").wake_at.is_some());
     scene.advance(41);
     assert_eq!(scene.plan("d").stop.len(), 1);
+}
+
+#[test]
+fn a_percentage_that_forbids_the_update_is_named_pct_8_evt_32() {
+    let mut scene = Scene::new()
+        .definition(definition("d:1", 256, 256))
+        .definition(definition("d:2", 512, 256))
+        .instance(instance("i1"))
+        .service(daemon("d", "d:1").percent(50, 100));
+    scene.settle("d");
+    scene.edit_service("d", |s| s.requested_definition = "d:2".to_owned());
+    let plan = scene.plan("d");
+    assert!(plan.stop.is_empty());
+    assert_eq!(plan.events, [crate::plan::texts::DEADLOCK]);
 }
 
 #[test]

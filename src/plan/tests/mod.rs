@@ -1,8 +1,12 @@
 //! Tests of the planners, named after the rules they show.
 
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
 mod daemon;
 mod deployment;
 mod drain;
+mod health;
 mod placement;
+mod properties;
 mod replica;
 mod rolling;
