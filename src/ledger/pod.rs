@@ -47,7 +47,10 @@ impl Ledger {
         if !self.cache.instances.named(&instance).is_some_and(|object| holds(&object)) {
             return PodCreated::NoShare;
         }
-        self.fences.sending(&uid);
+        if !self.fences.claim(&uid) {
+            // another part of this process is at it
+            return PodCreated::Unknown;
+        }
         let api = self.pods(&key.namespace);
         match self.send("pod", api.create(&post(), pod)).await {
             Outcome::Applied(created) => {

@@ -154,7 +154,8 @@ pub fn next_status(
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
     let said = add_events(&mut next.events, &service.ecs_name, texts, world.now);
     if next != old {
-        let seen = service.observed_task_version.max(world.task_version);
+        let newest = world.tasks_of(&service.uid).map(|t| t.version).max().unwrap_or(0);
+        let seen = service.observed_task_version.max(world.task_version).max(newest);
         next.observed_task_version = Some(seen.to_string());
     }
     (next, said)
