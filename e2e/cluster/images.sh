@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# The images of the test cluster, made without a container engine. Sourced after hack/lib.sh.
+
+pause_image=localhost/ecs-e2e/pause:1
+export workload_image=localhost/ecs-e2e/workload:1
+
+# build_pause REPO OUT: the static process 1.
+build_pause() {
+  musl-gcc -static -Os -s -Wall -Wextra -Werror -o "$2" "$1/e2e/tools/pause/pause.c"
+}
+
+# build_workload_image REPO OUT.tar: busybox and the workload program.
+build_workload_image() {
+  local repo=$1 out=$2 rootfs tool
+  rootfs=$(mktemp -d)
+  chmod 0755 "$rootfs"
+  mkdir -p "$rootfs"/{bin,etc,tmp}
+  chmod 1777 "$rootfs/tmp"
+  install -m 0755 /bin/busybox "$rootfs/bin/busybox"
+  is_static "$rootfs/bin/busybox" || die "/bin/busybox is not static: install busybox-static"
+  while read -r tool; do
+    [[ $tool == busybox ]] || ln -s busybox "$rootfs/bin/$tool"
+  done < <("$rootfs/bin/busybox" --list)
+  printf 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$rootfs/etc/passwd"
+  printf 'root:x:0:\nnogroup:x:65534:\n' >"$rootfs/etc/group"
+  (cd "$repo/e2e/tools" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+    go build -trimpath -ldflags "-s -w" -o "$rootfs/workload" ./workload) >&2
+  pack_image "$rootfs" "$out" "$workload_image" '{"Entrypoint":["/workload"],"Env":["PATH=/bin"],"WorkingDir":"/"}'
+  rm -rf "$rootfs"
+}
+
+# build_pause_image PAUSE OUT.tar
+build_pause_image() {
+  local rootfs
+  rootfs=$(mktemp -d)
+  chmod 0755 "$rootfs"
+  install -m 0755 "$1" "$rootfs/pause"
+  pack_image "$rootfs" "$2" "$pause_image" '{"User":"65535:65535","Entrypoint":["/pause"],"WorkingDir":"/"}'
+  rm -rf "$rootfs"
+}
+
+# build_test_images REPO DIR: DIR/pause, DIR/pause.tar and DIR/workload.tar.
+build_test_images() {
+  build_pause "$1" "$2/pause"
+  build_pause_image "$2/pause" "$2/pause.tar"
+  build_workload_image "$1" "$2/workload.tar"
+}
