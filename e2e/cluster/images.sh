@@ -1,8 +1,8 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables cross files
 # The images of the test cluster, made without a container engine. Sourced after hack/lib.sh.
 
 pause_image=localhost/ecs-e2e/pause:1
-export workload_image=localhost/ecs-e2e/workload:1
+workload_image=localhost/ecs-e2e/workload:1
 
 # build_pause REPO OUT: the static process 1.
 build_pause() {
