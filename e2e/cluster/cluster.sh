@@ -87,7 +87,6 @@ cmd_up() {
   start_etcd
   make_cluster_certs
   start_api_server
-  start_controllers
   local -a names=()
   for ((i = 1; i <= count; i++)); do
     names+=("$(new_node "$(zone_of "$i")")")
@@ -95,7 +94,9 @@ cmd_up() {
   done
   wait_for_api
   log "API server ready after ${SECONDS}s"
+  start_controllers
   wait_for_nodes "${names[@]}"
+  wait_for_controllers
   trap - EXIT INT TERM HUP
   log "$count nodes Ready after ${SECONDS}s"
   printf '%s\n' "$kubeconfig"

@@ -58,7 +58,7 @@ YAML
     --audit-policy-file "$state/audit-policy.yaml" --audit-log-path "$logs/audit.log" --audit-log-maxsize 4096
 }
 
-# start_controllers: a node that was powered off is NotReady within some 10 s instead of the default 50.
+# start_controllers: once the API server is ready, as before that it does not know their roles. A node that was powered off is NotReady within some 10 s instead of the default 50.
 start_controllers() {
   start_in_cluster kube-controller-manager --kubeconfig "$pki/kube-controller-manager.kubeconfig" \
     --authentication-kubeconfig "$pki/kube-controller-manager.kubeconfig" \
@@ -74,6 +74,12 @@ start_controllers() {
     --bind-address 127.0.0.1 --leader-elect=false --kube-api-qps 200 --kube-api-burst 400
 }
 
+# api_get PATH: what the API server answers to the administrator.
+api_get() {
+  in_cluster curl --silent --fail --max-time 5 --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" \
+    "https://$cluster_ip:$api_port$1"
+}
+
 api_ready() {
   is_live kube-apiserver || die "kube-apiserver ended; see $logs/kube-apiserver.log"
   in_cluster curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" \
@@ -81,3 +87,14 @@ api_ready() {
 }
 
 wait_for_api() { wait_for 120 "the API server" api_ready; }
+
+# The service account that every Pod in the default namespace runs as is made by the controller manager.
+controllers_ready() {
+  is_live kube-controller-manager || die "kube-controller-manager ended; see $logs/kube-controller-manager.log"
+  is_live kube-scheduler || die "kube-scheduler ended; see $logs/kube-scheduler.log"
+  in_cluster curl --silent --fail --insecure --output /dev/null --max-time 2 \
+    https://127.0.0.1:10257/healthz https://127.0.0.1:10259/healthz &&
+    api_get /api/v1/namespaces/default/serviceaccounts/default >/dev/null
+}
+
+wait_for_controllers() { wait_for 60 "the controller manager and the scheduler" controllers_ready; }

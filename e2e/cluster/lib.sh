@@ -84,7 +84,8 @@ start_process() {
   # shellcheck disable=SC2016 # expanded by the inner shell
   setsid bash -c '
     set -eu
-    read -r -a stat < <(sed "s/.*) //" "/proc/$$/stat")
+    read -r stat <"/proc/$$/stat"
+    read -r -a stat <<<"${stat##*) }"
     printf "%s %s %s\n" "$$" "${stat[19]}" "$2" >"$1.part"
     mv "$1.part" "$1"
     shift 2
@@ -119,8 +120,9 @@ kubectl() { in_cluster "$bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
 node_pid() {
   local outer inner
   outer=$(live_pid "$1") || return 1
-  read -r inner _ <"/proc/$outer/task/$outer/children" || return 1
-  [[ -n $inner ]] && printf '%s\n' "$inner"
+  # One line without an end, so `read` never succeeds.
+  { read -r inner _ <"/proc/$outer/task/$outer/children" || true; } 2>/dev/null
+  [[ -n ${inner:-} ]] && printf '%s\n' "$inner"
 }
 
 # on_node NODE CMD…: runs CMD in all of the node's namespaces.

@@ -44,12 +44,6 @@ power_off() {
   done
 }
 
-# api_get PATH: what the API server answers to the administrator.
-api_get() {
-  in_cluster curl --silent --fail --max-time 5 --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" \
-    "https://$cluster_ip:$api_port$1"
-}
-
 # node_ready NODE: Ready since it was last powered on.
 node_ready() {
   local boot
