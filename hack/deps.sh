@@ -4,8 +4,8 @@
 #   hack/deps.sh
 #
 # Debian packages that are missing are installed (this needs root), the Rust target for static binaries is added, and
-# Kubernetes, etcd and helm are built from the Go modules pinned in e2e/tools. The binaries and the test images go to
-# ${ECS_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ecs-operator}/bin-<hash of what they are made from>.
+# Kubernetes, etcd and helm are built from the Go modules pinned in e2e/tools. The binaries, and below them the test
+# images, go to ${ECS_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ecs-operator}/bin-<hash of what they are made from>.
 # Cold it takes some minutes (two cores: about ten); warm, well under a second. Only the directory goes to stdout.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -63,14 +63,14 @@ add_rust_target() {
 }
 
 # What the binaries are made from; a change of any of it gives a new directory.
-sources() {
-  local file
-  cd "$root"
-  for file in e2e/tools/go.{mod,sum} e2e/tools/helm/go.{mod,sum} e2e/tools/{workload,pause}/*.{go,c} \
-    e2e/cluster/images.sh hack/{deps,lib}.sh; do
-    [[ -f $file ]] && sha256sum "$file"
-  done
-  go env GOARCH
+binaries_hash() {
+  local hash
+  hash=$(cd "$root/e2e/tools" && {
+    sha256sum go.mod go.sum helm/go.mod helm/go.sum
+    go env GOARCH
+    declare -f go_build build_kubernetes build_etcd build_helm
+  } | sha256sum)
+  printf '%s\n' "${hash:0:16}"
 }
 
 version_of() { (cd "$1" && go list -m -f '{{.Version}}' "$2"); }
@@ -104,30 +104,29 @@ build_all() {
   local dir=$1 part=$1.part
   rm -rf "$part"
   mkdir -p "$part"
-  log "building Kubernetes, etcd, helm and the test images into $dir (some minutes when cold)"
+  log "building Kubernetes, etcd and helm into $dir (some minutes when cold)"
   export GOFLAGS="-buildvcs=false" CGO_ENABLED=0
   (cd "$root/e2e/tools" && retry 4 go mod download) >&2
   (cd "$root/e2e/tools/helm" && retry 4 go mod download) >&2
   build_kubernetes "$part"
   build_etcd "$part"
   build_helm "$part"
-  build_test_images "$root" "$part"
   mv "$part" "$dir"
 }
 
 main() {
-  local hash dir
+  local dir
   install_packages
   add_rust_target
   command -v go >/dev/null || die "go is missing: $(sed -n 's/^go /1.26 or newer, see go.mod: /p' "$root/e2e/tools/go.mod")"
-  hash=$(sources | sha256sum | cut -c1-16)
-  dir=$(cache_dir)/bin-$hash
+  dir=$(cache_dir)/bin-$(binaries_hash)
   if [[ ! -d $dir ]]; then
     mkdir -p "$(cache_dir)"
     exec 9>"$(cache_dir)/lock"
     flock 9 # another run may be building the same
     [[ -d $dir ]] || build_all "$dir"
   fi
+  build_test_images "$root" "$dir"
   printf '%s\n' "$dir"
 }
 

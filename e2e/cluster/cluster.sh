@@ -44,7 +44,7 @@ TEXT
 
 preflight() {
   ((EUID == 0)) || die "this needs root: it makes namespaces, mounts and cgroups"
-  [[ -n $(cgroup_hierarchies) ]] || die "this needs cgroup v1; where there is only v2, use e2e/kind.sh"
+  grep -q ' cgroup ' /proc/mounts || die "this needs cgroup v1; where there is only v2, use e2e/kind.sh"
   is_dead network || die "cluster $cluster is up already; 'down' first"
   if [[ -d $state ]]; then remove_cluster; fi
 }
@@ -81,7 +81,9 @@ cmd_up() {
   make_state
   use_bin "$built"
   printf '%s\n' "$zones" >"$state/zones"
-  cp "$bin/pause.tar" "$bin/workload.tar" "$images/"
+  built=$(test_images_dir "$repo" "$bin")
+  cp "$built"/*.tar "$images/"
+  cp "$built/pause" "$pause"
 
   start_network
   start_etcd

@@ -7,7 +7,7 @@ control_plane=(etcd kube-apiserver kube-controller-manager kube-scheduler)
 # start_network: a network namespace for the whole cluster, held by a process and not by a mount: when the process
 # ends nothing is left. It has no way out: its links are its own loopback, a bridge and the nodes.
 start_network() {
-  start_process network unshare --net -- "$bin/pause"
+  start_process network unshare --net -- "$pause"
   # The pid is recorded before the process becomes unshare.
   wait_for 10 "the network namespace" has_own_network
   in_cluster bash -euc "

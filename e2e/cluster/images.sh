@@ -39,9 +39,23 @@ build_pause_image() {
   rm -rf "$rootfs"
 }
 
-# build_test_images REPO DIR: DIR/pause, DIR/pause.tar and DIR/workload.tar.
+# test_images_dir REPO BASE: where under BASE the images made from the sources as they are now belong.
+test_images_dir() {
+  local hash
+  hash=$(cd "$1" && sha256sum e2e/tools/{workload/*.go,pause/*.c} e2e/cluster/images.sh hack/lib.sh | sha256sum)
+  printf '%s/images-%s\n' "$2" "${hash:0:12}"
+}
+
+# build_test_images REPO BASE: pause, pause.tar and workload.tar, in test_images_dir, unless they are there.
 build_test_images() {
-  build_pause "$1" "$2/pause"
-  build_pause_image "$2/pause" "$2/pause.tar"
-  build_workload_image "$1" "$2/workload.tar"
+  local dir part
+  dir=$(test_images_dir "$1" "$2")
+  [[ ! -d $dir ]] || return 0
+  mkdir -p "$2"
+  part=$(mktemp -d "$dir.XXXXXX")
+  build_pause "$1" "$part/pause"
+  build_pause_image "$part/pause" "$part/pause.tar"
+  build_workload_image "$1" "$part/workload.tar"
+  # Of two that do this at the same time one comes second.
+  mv -T "$part" "$dir" 2>/dev/null || rm -rf "$part"
 }

@@ -26,6 +26,7 @@ cluster_vars() {
   nodes=$state/nodes
   images=$state/images
   kubeconfig=$state/kubeconfig
+  pause=$state/pause
   cgroup=/ecs-operator/$cluster
 }
 
@@ -125,17 +126,17 @@ node_pid() {
   [[ -n ${inner:-} ]] && printf '%s\n' "$inner"
 }
 
-# on_node NODE CMD…: runs CMD in all of the node's namespaces.
+# on_node NODE CMD…: runs CMD in all of the node's namespaces. What stays running there must not hold the lock (8).
 on_node() {
   local node=$1 pid
   shift
   pid=$(node_pid "$node") || die "$node is off"
-  nsenter --target "$pid" --net --mount --uts --ipc --pid -- "$@"
+  nsenter --target "$pid" --net --mount --uts --ipc --pid -- "$@" 8>&-
 }
 
-# --- cgroups (v1: one tree for each hierarchy) -------------------------------------------------------------------
+# --- cgroups (v1: one tree for each hierarchy, and often a v2 tree without controllers beside them) ---------------
 
-cgroup_hierarchies() { awk '$3 == "cgroup" { print $2 }' /proc/mounts; }
+cgroup_hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts; }
 
 # remove_cgroup PATH: in every hierarchy, the deepest first. Their processes are gone; the kernel may need a moment.
 remove_cgroup() {

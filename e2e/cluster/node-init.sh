@@ -96,7 +96,7 @@ start_daemon() {
   rm -f "$dir/pids/$name"
   # shellcheck disable=SC2016 # expanded by the inner shell
   setsid bash -c 'echo $$ >"$1.part"; mv "$1.part" "$1"; shift; exec "$@"' "$name" "$dir/pids/$name" "$@" \
-    </dev/null >>"$logs/$node-$name.log" 2>&1 9<&- &
+    </dev/null >>"$logs/$node-$name.log" 2>&1 8>&- 9<&- &
   wait_for 10 "$name to start" test -f "$dir/pids/$name"
 }
 
@@ -133,7 +133,7 @@ boot() {
   start_kubelet
   start_daemon kube-proxy "$bin/kube-proxy" --config "$dir/config/kube-proxy.yaml"
   # From here process 1 only reaps.
-  exec "$bin/pause"
+  exec "$pause"
 }
 
 case "$mode" in

@@ -2,12 +2,18 @@
 //
 //	workload [--serve PORT] [--tick DUR] [--exit-after DUR] [--exit-code N] [--on-term exit|ignore|DUR]
 //
+//	workload --api-get PATH    asks the API server as the Pod's service account, prints the answer, ends with 0 if it is 200
+//
 // Without flags it runs until SIGTERM and then ends with code 0 at once.
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -71,6 +77,50 @@ func serve(port int) {
 	}
 }
 
+// apiGet asks the API server for a path with what every Pod is given, and returns the code to end with.
+func apiGet(path string) int {
+	const mount = "/var/run/secrets/kubernetes.io/serviceaccount/"
+	token, err := os.ReadFile(mount + "token")
+	if err != nil {
+		say("%v", err)
+		return 1
+	}
+	ca, err := os.ReadFile(mount + "ca.crt")
+	if err != nil {
+		say("%v", err)
+		return 1
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	client := &http.Client{
+		Timeout:   10 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
+	server := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	request, err := http.NewRequest(http.MethodGet, "https://"+server+path, nil)
+	if err != nil {
+		say("%v", err)
+		return 1
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	response, err := client.Do(request)
+	if err != nil {
+		say("%v", err)
+		return 1
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		say("%v", err)
+		return 1
+	}
+	fmt.Printf("%s\n%s\n", response.Status, body)
+	if response.StatusCode != http.StatusOK {
+		return 1
+	}
+	return 0
+}
+
 // after is a channel that fires once after a positive duration and never otherwise.
 func after(d time.Duration) <-chan time.Time {
 	if d <= 0 {
@@ -86,7 +136,11 @@ func main() {
 	exitAfter := flag.Duration("exit-after", 0, "end after this long (0: do not)")
 	exitCode := flag.Int("exit-code", 0, "the code to end with after --exit-after")
 	flag.Var(&onTerm, "on-term", "on SIGTERM: exit, ignore, or a duration to end after")
+	path := flag.String("api-get", "", "print what the API server answers for this path, and end")
 	flag.Parse()
+	if *path != "" {
+		os.Exit(apiGet(*path))
+	}
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
