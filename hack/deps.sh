@@ -81,10 +81,13 @@ go_build() { nice go build -trimpath "$@" >&2; }
 build_kubernetes() {
   local out=$1 version flags
   version=$(version_of "$root/e2e/tools" k8s.io/kubernetes)
-  # Without these the server calls itself v0.0.0-master+$Format:%H$, and clients cannot parse that.
-  local set="-X k8s.io/component-base/version"
-  flags="-s -w $set.gitVersion=$version $set.gitMajor=1 $set.gitMinor=$(cut -d. -f2 <<<"$version")"
-  flags+=" $set.gitCommit=unknown $set.gitTreeState=clean"
+  flags="-s -w"
+  # What the server and the clients call themselves; clients cannot parse what they say without it.
+  local package
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
+    flags+=" -X $package.gitCommit=unknown -X $package.gitTreeState=clean"
+  done
   (cd "$root/e2e/tools" && go_build -ldflags "$flags" -o "$out/" "${kube_commands[@]/#/k8s.io/kubernetes/cmd/}")
 }
 
@@ -118,7 +121,7 @@ main() {
   local dir
   install_packages
   add_rust_target
-  command -v go >/dev/null || die "go is missing: $(sed -n 's/^go /1.26 or newer, see go.mod: /p' "$root/e2e/tools/go.mod")"
+  command -v go >/dev/null || die "go is missing: e2e/tools/go.mod says which"
   dir=$(cache_dir)/bin-$(binaries_hash)
   if [[ ! -d $dir ]]; then
     mkdir -p "$(cache_dir)"

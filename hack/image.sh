@@ -16,6 +16,7 @@ main() {
   [[ -f $binary ]] || die "no such file: $binary"
   is_static "$binary" || die "$binary is not a static binary: build it for $(rust_musl_target)"
 
+  umask 022
   rootfs=$(mktemp -d)
   # shellcheck disable=SC2064 # the path of now
   trap "rm -rf '$rootfs'" EXIT

@@ -80,10 +80,12 @@ full_image_name() {
   printf '%s\n' "$name"
 }
 
-# deterministic_tar OUT DIR: packs DIR so that equal contents give equal bytes.
+# deterministic_tar OUT DIR: packs what is in DIR so that equal contents give equal bytes. Names have no leading "./",
+# which not every reader of image archives strips.
 deterministic_tar() {
-  tar --create --file "$1" --directory "$2" --sort=name --format=ustar \
-    --mtime=@0 --owner=0 --group=0 --numeric-owner .
+  (cd "$2" && find . -mindepth 1 -printf '%P\0' | LC_ALL=C sort -z) |
+    tar --create --file "$1" --directory "$2" --no-recursion --null --files-from - --format=ustar \
+      --mtime=@0 --owner=0 --group=0 --numeric-owner
 }
 
 # put_blob DIR FILE: moves FILE into the blobs of the image layout in DIR and prints "DIGEST SIZE".

@@ -52,6 +52,7 @@ build_test_images() {
   dir=$(test_images_dir "$1" "$2")
   [[ ! -d $dir ]] || return 0
   mkdir -p "$2"
+  umask 022
   part=$(mktemp -d "$dir.XXXXXX")
   build_pause "$1" "$part/pause"
   build_pause_image "$part/pause" "$part/pause.tar"

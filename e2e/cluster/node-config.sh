@@ -97,6 +97,7 @@ evictionHard: { memory.available: "0%", nodefs.available: "0%", nodefs.inodesFre
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 resolvConf: ""
+clusterDNS: [127.0.0.1] # there is no DNS: so Pods get their "refused" at once, and no warning for each
 nodeStatusUpdateFrequency: 2s
 nodeLeaseDurationSeconds: 8
 kubeAPIQPS: 100

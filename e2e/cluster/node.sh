@@ -85,10 +85,11 @@ start_kubelet() {
 
 # --- images ------------------------------------------------------------------------------------------------------
 
-# image_names NODE TAR: the names that are in an archive.
+# archive_image_names TAR: the names that are in an archive.
 archive_image_names() {
-  tar --extract --to-stdout --file "$1" ./manifest.json 2>/dev/null | jq -r '.[].RepoTags[]' ||
-    tar --extract --to-stdout --file "$1" manifest.json | jq -r '.[].RepoTags[]'
+  { tar --extract --to-stdout --file "$1" manifest.json 2>/dev/null ||
+    tar --extract --to-stdout --file "$1" ./manifest.json 2>/dev/null ||
+    die "$1 has no manifest.json: not an image archive that this can load"; } | jq -r '.[].RepoTags[]'
 }
 
 # image_known NODE NAME: the runtime's Kubernetes side has seen it, so that a Pod that never pulls can start.
@@ -106,13 +107,14 @@ import_image() {
 
 # load_image TAR [NODE…]: without nodes, on all there are and, when they start, on all to come.
 load_image() {
-  local archive=$1 node failed=0
+  local archive=$1 node names failed=0
   shift
   [[ -f $archive ]] || die "no such file: $archive"
+  names=$(archive_image_names "$archive")
   if (($# == 0)); then
     # Loaded by name: a later build under the same name takes the place of the one before.
     cp "$archive" "$images/part"
-    mv "$images/part" "$images/$(archive_image_names "$archive" | head -n 1 | tr -c 'a-zA-Z0-9.\n' '-').tar"
+    mv "$images/part" "$images/$(head -n 1 <<<"$names" | tr -c 'a-zA-Z0-9.\n' '-').tar"
     mapfile -t < <(node_names)
     set -- "${MAPFILE[@]}"
   fi
