@@ -73,9 +73,10 @@ binaries_hash() {
   printf '%s\n' "${hash:0:16}"
 }
 
-version_of() { (cd "$1" && go list -m -f '{{.Version}}' "$2"); }
+version_of() { (cd "$1" && retry 4 go list -m -f '{{.Version}}' "$2"); }
 
-go_build() { nice go build -trimpath "$@" >&2; }
+# What a build lacks it downloads, and that may fail for a while.
+go_build() { retry 4 nice go build -trimpath "$@" >&2; }
 
 # build_kubernetes OUT
 build_kubernetes() {
@@ -109,8 +110,6 @@ build_all() {
   mkdir -p "$part"
   log "building Kubernetes, etcd and helm into $dir (some minutes when cold)"
   export GOFLAGS="-buildvcs=false" CGO_ENABLED=0
-  (cd "$root/e2e/tools" && retry 4 go mod download) >&2
-  (cd "$root/e2e/tools/helm" && retry 4 go mod download) >&2
   build_kubernetes "$part"
   build_etcd "$part"
   build_helm "$part"

@@ -76,13 +76,13 @@ start_controllers() {
 
 # api_get PATH: what the API server answers to the administrator.
 api_get() {
-  in_cluster curl --silent --fail --max-time 5 --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" \
-    "https://$cluster_ip:$api_port$1"
+  in_cluster curl --user-agent ecs-e2e-cluster --silent --fail --max-time 5 \
+    --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" "https://$cluster_ip:$api_port$1"
 }
 
 api_ready() {
   is_live kube-apiserver || die "kube-apiserver ended; see $logs/kube-apiserver.log"
-  in_cluster curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" \
+  in_cluster curl --user-agent ecs-e2e-cluster --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" \
     "https://$cluster_ip:$api_port/readyz"
 }
 
@@ -92,8 +92,8 @@ wait_for_api() { wait_for 120 "the API server" api_ready; }
 controllers_ready() {
   is_live kube-controller-manager || die "kube-controller-manager ended; see $logs/kube-controller-manager.log"
   is_live kube-scheduler || die "kube-scheduler ended; see $logs/kube-scheduler.log"
-  in_cluster curl --silent --fail --insecure --output /dev/null --max-time 2 \
-    https://127.0.0.1:10257/healthz https://127.0.0.1:10259/healthz &&
+  in_cluster curl --silent --fail --insecure --max-time 2 \
+    https://127.0.0.1:10257/healthz https://127.0.0.1:10259/healthz >/dev/null &&
     api_get /api/v1/namespaces/default/serviceaccounts/default >/dev/null
 }
 

@@ -46,15 +46,16 @@ make_cgroup() {
   done
 }
 
-# make_mounts: the node sees the machine's files, but has directories of its own wherever it writes.
+# make_mounts: the node sees the machine's files, but has directories of its own wherever it writes. Without --no-mtab
+# there would be a new /run/mount on the machine.
 make_mounts() {
-  mount -t proc proc /proc
-  mount -t tmpfs -o mode=755 tmpfs /run
-  mount -t overlay -o "lowerdir=/var/lib,upperdir=$dir/var-lib/upper,workdir=$dir/var-lib/work" overlay /var/lib
+  mount --no-mtab -t proc proc /proc
+  mount --no-mtab -t tmpfs -o mode=755 tmpfs /run
+  mount --no-mtab -t overlay -o "lowerdir=/var/lib,upperdir=$dir/var-lib/upper,workdir=$dir/var-lib/work" overlay /var/lib
   mkdir -p /var/lib/kubelet /var/lib/containerd
-  mount --bind "$dir/kubelet" /var/lib/kubelet
-  mount --bind "$dir/containerd" /var/lib/containerd
-  mount --bind "$dir/var-log" /var/log
+  mount --no-mtab --bind "$dir/kubelet" /var/lib/kubelet
+  mount --no-mtab --bind "$dir/containerd" /var/lib/containerd
+  mount --no-mtab --bind "$dir/var-log" /var/log
   mount --make-rshared /
 }
 
@@ -73,7 +74,7 @@ fake_sysctls() {
 fake() {
   local file=$dir/fake/${1//\//.}
   printf '%s\n' "$2" >"$file"
-  [[ ! -f /proc/sys/$1 ]] || mount --bind "$file" "/proc/sys/$1"
+  [[ ! -f /proc/sys/$1 ]] || mount --no-mtab --bind "$file" "/proc/sys/$1"
 }
 
 # make_network: a link to the cluster's bridge. The address of the card stays the same when the node comes back.
@@ -112,7 +113,10 @@ import_images() {
   done
 }
 
-api_answers() { curl --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" "https://$cluster_ip:$api_port/readyz"; }
+api_answers() {
+  curl --user-agent ecs-e2e-cluster --silent --fail --output /dev/null --max-time 2 --cacert "$pki/ca.crt" \
+    "https://$cluster_ip:$api_port/readyz"
+}
 
 start_kubelet() {
   start_daemon kubelet "$bin/kubelet" --config "$dir/config/kubelet.yaml" \
