@@ -7,8 +7,12 @@
 )]
 
 pub mod cluster;
+pub mod container_definition;
 pub mod container_instance;
+pub mod ecs_only;
 pub mod fields;
+mod rules;
+pub mod schema;
 pub mod service;
 pub mod task;
 pub mod task_definition;
@@ -18,6 +22,7 @@ use kube::CustomResourceExt;
 
 pub use crate::domain::records::*;
 pub use cluster::*;
+pub use container_definition::*;
 pub use container_instance::*;
 pub use fields::*;
 pub use service::*;
@@ -65,11 +70,13 @@ pub mod finalizers {
 /// The custom resource definitions of all kinds, in the order they are to be applied.
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         EcsCluster::crd(),
         ContainerInstance::crd(),
         TaskDefinition::crd(),
         EcsService::crd(),
         Task::crd(),
     ]
+    .map(schema::polish)
+    .into()
 }

@@ -1,5 +1,11 @@
 //! Records that the objects carry and the planners read: states, rules, the ledger's entries.
 
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive re-declares the types in a private scope"
+)]
+
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +86,14 @@ pub enum LaunchType {
 }
 
 /// A rule that an instance must satisfy. (CONS-1)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'memberOf' || (has(self.expression) && self.expression.trim().size() > 0)")
+        .message("memberOf expression must be specified and must not be empty."),
+    validation = Rule::new("self.type != 'distinctInstance' || !has(self.expression)")
+        .message("distinctInstance expression should not be specified.")
+)]
 pub struct PlacementConstraint {
     /// `memberOf` or `distinctInstance`.
     #[serde(rename = "type")]
@@ -104,8 +116,20 @@ pub enum PlacementConstraintType {
 }
 
 /// How candidates are ranked. (STRAT-1)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'random' || !has(self.field) || self.field == ''")
+        .message("The random placement strategy does not support a field. Remove the field and try again."),
+    validation = Rule::new(
+        r"self.type != 'spread' || (has(self.field) && self.field.matches('^(instanceId|host|attribute:[A-Za-z0-9_/\\.-]{1,128})$'))"
+    )
+    .message("The spread placement strategy needs a field: instanceId, host or attribute:NAME."),
+    validation = Rule::new(
+        "self.type != 'binpack' || (has(self.field) && self.field.lowerAscii() in ['cpu', 'memory'])"
+    )
+    .message("The binpack placement strategy needs a field: cpu or memory.")
+)]
 pub struct PlacementStrategy {
     /// `random`, `spread` or `binpack`.
     #[serde(rename = "type")]
