@@ -132,6 +132,12 @@ pub struct ContainerInstanceStatus {
     /// Whether the node is ready. (CI-6)
     #[serde(default)]
     pub agent_connected: bool,
+    /// When the node was first seen not ready, while it is not (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnected_since: Option<String>,
+    /// Tasks run here that the ledger has no entry for yet; nothing new is reserved until it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restoring: bool,
     /// Whether new tasks may be placed: ACTIVE, connected, not cordoned, no taint that is not tolerated.
     #[serde(default)]
     pub schedulable: bool,

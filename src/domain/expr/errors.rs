@@ -138,7 +138,8 @@ impl SubjectKind {
 
 impl fmt::Display for SubjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.word())?;
+        f.write_str(if *self == Self::Attribute { "NAME" } else { "" })
     }
 }
 
@@ -228,6 +229,9 @@ pub enum PatternProblem {
     /// `(?x)`, `(?P<name>…)`
     #[error("with no group options but i, m and s")]
     GroupOption,
+    /// `(?<a.b>…)`
+    #[error("with group names of letters and digits")]
+    GroupName,
     /// `\Q`, `\x41`, `\p{L}`
     #[error(
         "with no escapes but \\d \\D \\w \\W \\s \\S \\b \\B \\A \\z \\t \\n \\r \\f and those of symbols"

@@ -37,7 +37,7 @@ impl Predicate {
                 .comparison
                 .holds(i64::from(instance.running_tasks_count()).cmp(&test.operand)),
             Self::TaskGroup(test) => test.holds(instance),
-            Self::Attribute { name, test } => test.holds(instance.attribute(name)),
+            Self::Attribute { name, test } => test.holds(instance, name),
         }
     }
 }
@@ -73,8 +73,8 @@ impl GroupTest {
 
 impl AttributeTest {
     /// On a missing attribute only `!exists` is true, not even a negated comparison. [CQL-18, CQL-21]
-    fn holds(&self, attribute: Option<Option<&str>>) -> bool {
-        let Some(value) = attribute else {
+    fn holds(&self, instance: &dyn InstanceView, name: &str) -> bool {
+        let Some(value) = instance.attribute(name) else {
             return matches!(self, Self::Exists { negated: true });
         };
         match self {

@@ -154,9 +154,12 @@ impl<'a> Cursor<'a> {
         }
         SYMBOLS
             .into_iter()
-            .find(|&(symbol, _)| match symbol.ends_with(is_word_char) {
-                true => self.eat_word(symbol),
-                false => self.eat(symbol),
+            .find(|&(symbol, _)| {
+                if symbol.ends_with(is_word_char) {
+                    self.eat_word(symbol)
+                } else {
+                    self.eat(symbol)
+                }
             })
             .map(|(_, operator)| operator)
     }

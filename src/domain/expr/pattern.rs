@@ -131,7 +131,7 @@ impl Translator<'_> {
             (Some('=' | '!'), _) => Err(PatternProblem::LookAhead),
             (Some('<'), Some('=' | '!')) => Err(PatternProblem::LookBehind),
             (Some('>'), _) => Err(PatternProblem::AtomicGroup),
-            (Some('<'), _) => Ok(()),
+            (Some('<'), _) => self.group_name(),
             _ => {
                 while let Some(option @ ('i' | 'm' | 's' | '-')) = self.peek() {
                     self.copy(option);
@@ -141,6 +141,20 @@ impl Translator<'_> {
                     _ => Err(PatternProblem::GroupOption),
                 }
             }
+        }
+    }
+
+    /// After `(?` of a named group: the name as Java has it. The engine's names may hold brackets, which would hide
+    /// from this reader what follows.
+    fn group_name(&mut self) -> Result<(), PatternProblem> {
+        self.copy('<');
+        while let Some(part) = self.peek().filter(char::is_ascii_alphanumeric) {
+            self.copy(part);
+        }
+        if self.copy('>') {
+            Ok(())
+        } else {
+            Err(PatternProblem::GroupName)
         }
     }
 

@@ -99,7 +99,7 @@ impl Printer {
             Predicate::Ec2InstanceId(test) => self.text_test(SubjectKind::Ec2InstanceId.word(), test),
             Predicate::RegisteredAt(test) => self.value_test(SubjectKind::RegisteredAt.word(), test),
             Predicate::RunningTasksCount(test) => {
-                self.value_test(SubjectKind::RunningTasksCount.word(), test)
+                self.value_test(SubjectKind::RunningTasksCount.word(), test);
             }
             Predicate::TaskGroup(test) => {
                 let subject = SubjectKind::TaskGroup.word();
