@@ -17,36 +17,36 @@ use super::{KeyValuePair, ecs_only};
     r#""Invalid setting for container '" + self.name + "'. 'memory' must be greater than 'memoryReservation'.""#.into()
 )))]
 pub struct ContainerDefinition {
-    /// 1 to 255 letters, digits, `-`, `_`; unique in the task definition. (TD-12)
+    /// Name of the container: 1 to 255 letters, digits, hyphens and underscores; unique in the task definition. (TD-12)
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub name: String,
-    /// Image reference.
+    /// Image that the container runs.
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
-    /// CPU units reserved; 0 reserves nothing. (RES-9, RES-10)
+    /// CPU units that are reserved for the container; 1024 are one vCPU, 0 reserves nothing. (RES-9, RES-10)
     #[serde(default)]
     #[schemars(range(min = 0, max = 196_608))]
     pub cpu: i64,
-    /// Hard limit in MiB. (TD-10)
+    /// Memory in MiB at which the container is killed. (TD-10)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 6, max = 33_554_432))]
     pub memory: Option<i64>,
-    /// Reserved MiB. (TD-10)
+    /// Memory in MiB that is reserved for the container; less than `memory`, if both are given. (TD-10)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 6, max = 33_554_432))]
     pub memory_reservation: Option<i64>,
-    /// Whether its end stops the task; default true. (TD-12, TASK-8)
+    /// Whether the end of this container stops the task. At least one container is essential. (TD-12, TASK-8)
     #[serde(default = "default_true")]
     pub essential: bool,
-    /// Ports. (TD-15)
+    /// Ports of the container that are opened. (TD-15)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub port_mappings: Vec<PortMapping>,
-    /// Entry point of the container.
+    /// Entry point, in place of the image's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100), inner(length(max = 32_768)))]
     pub entry_point: Option<Vec<String>>,
-    /// Command of the container.
+    /// Arguments, in place of the image's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200), inner(length(max = 32_768)))]
     pub command: Option<Vec<String>>,
@@ -58,15 +58,15 @@ pub struct ContainerDefinition {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub secrets: Vec<Secret>,
-    /// Files with variables in S3: not available on Kubernetes.
+    /// Files with environment variables in S3. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), with = "Vec<ecs_only::EnvironmentFile>")]
     pub environment_files: Vec<Value>,
-    /// Containers that must reach a condition first. (TD-17)
+    /// Other containers that must reach a condition before this one starts. (TD-17)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub depends_on: Vec<ContainerDependency>,
-    /// Seconds to wait for a dependency. (TD-18)
+    /// Seconds to wait for the dependencies before the task is given up. (TD-18)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub start_timeout: Option<i64>,
@@ -74,42 +74,42 @@ pub struct ContainerDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_592_000))]
     pub stop_timeout: Option<i64>,
-    /// Health check. (TD-16)
+    /// Command that tells whether the container works. (TD-16)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
-    /// Restart in place. (TD-18)
+    /// Whether and when the container is restarted in place, without replacing the task. (TD-18)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
-    /// GPUs. (TD-19)
+    /// GPUs that the container gets for itself. (TD-19)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub resource_requirements: Vec<ResourceRequirement>,
-    /// Volumes in the container.
+    /// Where the volumes of the task are mounted in the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub mount_points: Vec<MountPoint>,
-    /// Mounts of another container.
+    /// Other containers whose mounts this container gets as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub volumes_from: Vec<VolumeFrom>,
-    /// User: `uid`, `uid:gid`.
+    /// User that the container runs as: `uid` or `uid:gid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub user: Option<String>,
-    /// Working directory.
+    /// Directory in which the command runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub working_directory: Option<String>,
-    /// Run privileged.
+    /// Whether the container runs with all rights on its node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,
-    /// Read-only root file system.
+    /// Whether the root file system of the container is read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readonly_root_filesystem: Option<bool>,
-    /// Allocate a stdin.
+    /// Whether the container gets a standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interactive: Option<bool>,
-    /// Allocate a terminal.
+    /// Whether the container gets a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pseudo_terminal: Option<bool>,
     /// Linux options: capabilities, tmpfs, shared memory, init process.
@@ -118,58 +118,58 @@ pub struct ContainerDefinition {
     /// Name of the Secret with the registry's credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_credentials: Option<RepositoryCredentials>,
-    /// Extra lines of /etc/hosts.
+    /// Lines that are added to /etc/hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub extra_hosts: Vec<HostEntry>,
-    /// Name servers.
+    /// Addresses of name servers, in place of the cluster's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3), inner(length(max = 253)))]
     pub dns_servers: Vec<String>,
-    /// Search domains.
+    /// Domains in which short names are looked up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 253)))]
     pub dns_search_domains: Vec<String>,
-    /// Host name.
+    /// Host name that the container sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub hostname: Option<String>,
-    /// Docker labels, as annotations of the Pod.
+    /// Labels of the container; they become annotations of the Pod.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 200))]
     pub docker_labels: std::collections::BTreeMap<String, String>,
-    /// Kernel parameters.
+    /// Kernel parameters that are set for the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub system_controls: Vec<SystemControl>,
-    /// Links to other containers: not available on Kubernetes.
+    /// Links to other containers. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 2048)))]
     pub links: Vec<String>,
-    /// Resource limits of processes: not available on Kubernetes.
+    /// Resource limits of the processes in the container. Not available on Kubernetes: reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), with = "Vec<ecs_only::Ulimit>")]
     pub ulimits: Vec<Value>,
-    /// Log driver: reported; the node's logging applies.
+    /// Where ECS sends the container's output. Reported: on Kubernetes the logging of the node applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::LogConfiguration>")]
     pub log_configuration: Option<Value>,
-    /// Log router: not available on Kubernetes.
+    /// Settings of a log router. Not available on Kubernetes: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::FirelensConfiguration>")]
     pub firelens_configuration: Option<Value>,
-    /// SELinux or AppArmor labels: not available.
+    /// Labels for SELinux or AppArmor. Not available: reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 2048)))]
     pub docker_security_options: Vec<String>,
-    /// Windows credential specs: not available.
+    /// Credential specs for Windows. Not available: reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 2048)))]
     pub credential_specs: Vec<String>,
-    /// No network: not available on Kubernetes.
+    /// Whether the container has no network. Not available on Kubernetes: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable_networking: Option<bool>,
-    /// Version consistency of image tags: accepted and ignored.
+    /// Whether an image tag is resolved once for all tasks. Accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub version_consistency: Option<String>,
@@ -196,15 +196,15 @@ pub struct PortMapping {
     /// tcp (default) or udp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<TransportProtocol>,
-    /// Name of the port.
+    /// Name of the port, for reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub name: Option<String>,
-    /// Accepted and ignored.
+    /// Protocol of the application: `http`, `http2` or `grpc`. Accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub app_protocol: Option<String>,
-    /// A range of ports: not available.
+    /// A range of ports in the container. Not available: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub container_port_range: Option<String>,
@@ -294,11 +294,11 @@ pub struct RestartPolicy {
 #[x_kube(validation = Rule::new("self.type != 'GPU' || self.value.matches('^[1-9][0-9]{0,3}$')")
     .message("The value of a resource requirement of type GPU must be a whole number of at least 1."))]
 pub struct ResourceRequirement {
-    /// GPU; InferenceAccelerator is not available.
+    /// GPU. InferenceAccelerator and NeuronDevice are not available: reported, tasks are refused.
     #[serde(rename = "type")]
     #[schemars(length(max = 32))]
     pub type_: String,
-    /// Count.
+    /// How many: a whole number, as text.
     #[schemars(length(max = 32))]
     pub value: String,
 }
@@ -327,7 +327,7 @@ pub struct MountPoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub container_path: Option<String>,
-    /// Mounted read-only.
+    /// Whether it is mounted read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
 }
@@ -340,7 +340,7 @@ pub struct VolumeFrom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub source_container: Option<String>,
-    /// Mounted read-only.
+    /// Whether it is mounted read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
 }
@@ -352,25 +352,25 @@ pub struct LinuxParameters {
     /// Kernel capabilities added and dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<KernelCapabilities>,
-    /// Run an init process: accepted and ignored.
+    /// Whether an init process runs in the container. Accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_process_enabled: Option<bool>,
     /// Size of /dev/shm in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_048_576))]
     pub shared_memory_size: Option<i64>,
-    /// Memory file systems.
+    /// File systems in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub tmpfs: Vec<Tmpfs>,
-    /// Devices of the node: not available.
+    /// Devices of the node. Not available: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), with = "Vec<ecs_only::Device>")]
     pub devices: Vec<Value>,
-    /// Swap: not available.
+    /// Swap space in MiB. Not available: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_swap: Option<i64>,
-    /// Swap: not available.
+    /// How readily memory is swapped out. Not available: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swappiness: Option<i64>,
 }
@@ -378,11 +378,11 @@ pub struct LinuxParameters {
 /// Kernel capabilities, without the prefix `CAP_`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KernelCapabilities {
-    /// Added.
+    /// Capabilities that are added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(max = 64)))]
     pub add: Vec<String>,
-    /// Dropped.
+    /// Capabilities that are taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(max = 64)))]
     pub drop: Vec<String>,
@@ -398,7 +398,7 @@ pub struct Tmpfs {
     /// Size in MiB.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub size: i64,
-    /// Mount options: not available.
+    /// Mount options. Not available: reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(max = 64)))]
     pub mount_options: Vec<String>,
@@ -417,10 +417,10 @@ pub struct RepositoryCredentials {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostEntry {
-    /// Name.
+    /// Host name of the line.
     #[schemars(length(min = 1, max = 253))]
     pub hostname: String,
-    /// Address.
+    /// Address of the line.
     #[schemars(length(min = 1, max = 64))]
     pub ip_address: String,
 }
@@ -431,7 +431,7 @@ pub struct SystemControl {
     /// Name, such as `net.core.somaxconn`.
     #[schemars(length(min = 1, max = 253))]
     pub namespace: String,
-    /// Value.
+    /// Value of the parameter.
     #[schemars(length(max = 253))]
     pub value: String,
 }

@@ -86,13 +86,13 @@ pub struct ContainerInstanceSpec {
     #[x_kube(validation = Rule::new("self == oldSelf")
         .message("cluster is fixed at registration: an instance cannot move to another cluster."))]
     pub cluster: String,
-    /// ACTIVE, or DRAINING to move its tasks away, daemons last. (CI-4, DRAIN-1)
+    /// What is wanted of the instance: ACTIVE, or DRAINING to move its tasks away, daemons last. (CI-4, DRAIN-1)
     #[serde(default)]
     #[schemars(with = "String", length(max = 64))]
     #[x_kube(validation = Rule::new("self in ['ACTIVE', 'DRAINING']")
         .message("Container instance status should be one of [ACTIVE, DRAINING]"))]
     pub status: InstanceDesiredStatus,
-    /// Custom attributes, at most 10. (ATTR-4)
+    /// Custom attributes, at most 10. Names that begin with `ecs.` or `com.amazonaws.ecs.` are reserved. (ATTR-4, ATTR-5)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(

@@ -5,6 +5,14 @@
     unreachable_pub,
     reason = "the CustomResource derive re-declares spec types in a private scope"
 )]
+#![allow(
+    clippy::doc_markdown,
+    reason = "field docs are plain text in `kubectl explain`, and RUNNING or CamelCase there is no code"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat `type_` inside one `kube` attribute"
+)]
 
 pub mod cluster;
 pub mod container_definition;

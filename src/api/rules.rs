@@ -215,7 +215,8 @@ pub(super) fn dependencies_exist() -> Rule {
     )
 }
 
-/// No container depends on itself. (TD-17)
+/// No container depends on itself. Circles through others cost more to find than the API server grants a rule: the
+/// operator reports them. (TD-17)
 pub(super) fn dependencies_not_self() -> Rule {
     each_dependency("d.containerName != c.name", "' must not depend on itself.")
 }

@@ -163,11 +163,12 @@ use super::{
     )
 )]
 pub struct EcsServiceSpec {
-    /// ECS name of the service; default is the object's name. Its tasks are in group `service:NAME`. (SVC-4)
+    /// ECS name of the service; default is the object's name. Its tasks are in group `service:NAME`. Fixed at
+    /// creation. (SVC-4)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub service_name: Option<String>,
-    /// Name of the EcsCluster. (CLU-4)
+    /// Name of the EcsCluster that the service runs in. Fixed at creation. (CLU-4)
     #[serde(default = "default_cluster")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self == oldSelf")
@@ -179,16 +180,16 @@ pub struct EcsServiceSpec {
     #[x_kube(validation = Rule::new(rules::TASK_DEFINITION_REFERENCE)
         .message("taskDefinition must be family, family:revision or the ARN of a task definition."))]
     pub task_definition: String,
-    /// Tasks wanted; required for REPLICA, refused for DAEMON. (SVC-8, DAEMON-6)
+    /// Number of tasks, 0 to 5000: required for REPLICA, refused for DAEMON. (SVC-8, DAEMON-6)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5000))]
     pub desired_count: Option<i64>,
-    /// REPLICA (default) or DAEMON; fixed at creation. (SVC-2)
+    /// How many tasks there are and where: REPLICA (default) or DAEMON. Fixed at creation. (SVC-2)
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf")
         .message("schedulingStrategy is fixed at creation: delete the service and create another one."))]
     pub scheduling_strategy: SchedulingStrategy,
-    /// Only EC2. (DAEMON-8)
+    /// Where tasks are launched: only EC2 is available. (DAEMON-8)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == 'EC2'")
         .message("launchType must be EC2: FARGATE and EXTERNAL are not available on Kubernetes."))]
@@ -196,7 +197,7 @@ pub struct EcsServiceSpec {
     /// Bounds and failure handling of deployments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_configuration: Option<DeploymentConfiguration>,
-    /// Only type ECS.
+    /// Which controller deploys: only type ECS is available. (SVC-2)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
     /// Rules that an instance must satisfy, joined by and; at most 10 with those of the task definition. (CONS-3)
@@ -211,7 +212,7 @@ pub struct EcsServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647i64))]
     pub health_check_grace_period_seconds: Option<i64>,
-    /// ENABLED or DISABLED. (AZ-1)
+    /// Whether the tasks are kept balanced over the zones: ENABLED or DISABLED. (AZ-1 to AZ-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// Any change of this text starts a new deployment of the same task definition. (SVC-9)
@@ -273,7 +274,7 @@ pub struct DeploymentConfiguration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub minimum_healthy_percent: Option<i64>,
-    /// When to give a deployment up. (CB)
+    /// Whether a deployment whose tasks keep failing is given up. (CB-1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_circuit_breaker: Option<DeploymentCircuitBreaker>,
 }

@@ -111,7 +111,7 @@ use super::{
     .message("A task group that begins with service: is reserved for the tasks of a service.")
 )]
 pub struct TaskSpec {
-    /// Name of the EcsCluster.
+    /// Name of the EcsCluster that the task runs in.
     #[serde(default = "default_cluster")]
     #[schemars(length(min = 1, max = 63))]
     pub cluster: String,
@@ -119,12 +119,12 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub container_instance: Option<String>,
-    /// `family:revision` of the same namespace.
+    /// `family:revision` of the same namespace; an ARN is accepted. (TD-4)
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = Rule::new(rules::TASK_DEFINITION_REFERENCE)
         .message("taskDefinition must be family, family:revision or the ARN of a task definition."))]
     pub task_definition: String,
-    /// RUNNING, then STOPPED once. (TASK-4)
+    /// What is wanted of the task: RUNNING, or STOPPED, once and for ever. (TASK-4)
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf || self == 'STOPPED'")
         .message("desiredStatus becomes STOPPED once and never returns to RUNNING."))]
@@ -136,15 +136,16 @@ pub struct TaskSpec {
     /// Code of why it was told to stop. (TASK-13)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<StopCode>,
-    /// Group; default `family:FAMILY`, always `service:NAME` for service tasks. (TASK-9)
+    /// Task group; default `family:FAMILY`, always `service:NAME` for the tasks of a service. (TASK-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub group: Option<String>,
-    /// Who started it; for service tasks the deployment id. (TASK-10)
+    /// Who started the task: up to 128 letters, digits, hyphens, underscores and slashes; for the tasks of a service
+    /// the deployment id. (TASK-10, RUN-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9_/-]*$"))]
     pub started_by: Option<String>,
-    /// Only EC2.
+    /// Where the task is launched: only EC2 is available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == 'EC2'")
         .message("launchType must be EC2: FARGATE and EXTERNAL are not available on Kubernetes."))]

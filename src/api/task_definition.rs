@@ -75,29 +75,29 @@ use super::{Attribute, Condition, ContainerDefinition, PlacementConstraint, Tag,
     validation = rules::dependencies_healthy()
 )]
 pub struct TaskDefinitionSpec {
-    /// Family: 1 to 255 letters, digits, `-`, `_`. (VAL-1)
+    /// Family of the revision: 1 to 255 letters, digits, hyphens and underscores. (VAL-1)
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub family: String,
-    /// Revision, from 1. (TD-1)
+    /// Number of the revision in its family, from 1. (TD-1)
     #[schemars(range(min = 1, max = 999_999_999))]
     pub revision: i64,
     /// ACTIVE or INACTIVE; the only member that may change. (TD-3, TD-5)
     #[serde(default)]
     pub status: TaskDefinitionState,
-    /// 1 to 10 containers. (TD-13)
+    /// Containers of the task: 1 to 10. (TD-13)
     #[schemars(length(min = 1, max = 10))]
     pub container_definitions: Vec<ContainerDefinition>,
-    /// CPU of the whole task: units ("1024") or vCPU ("1 vCPU"). (TD-9)
+    /// CPU of the whole task, in units ("1024") or vCPU ("1 vCPU"): 128 to 196608 units. (TD-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = rules::CPU_PATTERN))]
     #[x_kube(validation = rules::cpu_range())]
     pub cpu: Option<String>,
-    /// Memory of the whole task: MiB ("512") or GB ("1 GB"). (TD-9)
+    /// Memory of the whole task, in MiB ("512") or GB ("1 GB"). (TD-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = rules::MEMORY_PATTERN))]
     #[x_kube(validation = rules::memory_range())]
     pub memory: Option<String>,
-    /// bridge (default), host, none or awsvpc. (TD-8)
+    /// How the containers see the network: `bridge` (default), `host`, `none` or `awsvpc`. (TD-8)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
     /// Volumes that containers mount.
@@ -120,15 +120,15 @@ pub struct TaskDefinitionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub execution_role_arn: Option<String>,
-    /// `host` or `task`.
+    /// Whose processes the containers see: `host` or `task`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^(host|task)$"))]
     pub pid_mode: Option<String>,
-    /// `host`, `task` or `none`.
+    /// With whom the containers share memory: `host`, `task` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^(host|task|none)$"))]
     pub ipc_mode: Option<String>,
-    /// Must allow EC2, if given.
+    /// Launch types that the task definition is made for; EC2 must be among them, if any is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 64)))]
     #[x_kube(validation = Rule::new("self.size() == 0 || 'EC2' in self")
@@ -146,42 +146,42 @@ pub struct TaskDefinitionSpec {
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub tags: Vec<Tag>,
-    /// Not available on Kubernetes: reported, tasks are refused.
+    /// The App Mesh proxy of the task. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::ProxyConfiguration>")]
     pub proxy_configuration: Option<Value>,
-    /// Not available on Kubernetes: reported, tasks are refused.
+    /// Elastic Inference accelerators. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<ecs_only::InferenceAccelerator>>", length(max = 10))]
     pub inference_accelerators: Option<Value>,
-    /// Fargate only: reported, tasks are refused.
+    /// Ephemeral storage of a Fargate task: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::EphemeralStorage>")]
     pub ephemeral_storage: Option<Value>,
-    /// Not available on Kubernetes: reported when true.
+    /// Whether faults may be injected. Not available on Kubernetes: reported when true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_fault_injection: Option<bool>,
-    /// Not available on Kubernetes: reported, tasks are refused.
+    /// How the task is isolated from others on its machine. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::TrustedExecutionConfiguration>")]
     pub trusted_execution_configuration: Option<Value>,
-    /// Made by ECS; accepted and ignored.
+    /// ARN that ECS gave the revision: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub task_definition_arn: Option<String>,
-    /// Made by ECS; accepted and ignored.
+    /// Launch types that ECS found it fit for: accepted and ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 64)))]
     pub compatibilities: Vec<String>,
-    /// Made by ECS; accepted and ignored.
+    /// When it was registered with ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "ecs_only::timestamp")]
     pub registered_at: Option<Value>,
-    /// Made by ECS; accepted and ignored.
+    /// Who registered it with ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub registered_by: Option<String>,
-    /// Made by ECS; accepted and ignored.
+    /// When it was deregistered from ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "ecs_only::timestamp")]
     pub deregistered_at: Option<Value>,
@@ -221,11 +221,11 @@ pub enum NetworkMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePlatform {
-    /// X86_64 or ARM64.
+    /// CPU architecture: X86_64 or ARM64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub cpu_architecture: Option<String>,
-    /// LINUX or a WINDOWS_SERVER_… value.
+    /// Operating system: LINUX or a WINDOWS_SERVER_… value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub operating_system_family: Option<String>,
@@ -241,23 +241,23 @@ pub struct Volume {
     /// A path of the node; without it the volume lives and dies with the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostVolume>,
-    /// Not available on Kubernetes.
+    /// A volume of the container runtime. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::DockerVolumeConfiguration>")]
     pub docker_volume_configuration: Option<Value>,
-    /// Not available; mount a PersistentVolumeClaim instead.
+    /// A file system of Amazon EFS. Not available: mount a PersistentVolumeClaim instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::EfsVolumeConfiguration>")]
     pub efs_volume_configuration: Option<Value>,
-    /// Not available on Kubernetes.
+    /// A bucket of Amazon S3. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::S3FilesVolumeConfiguration>")]
     pub s3files_volume_configuration: Option<Value>,
-    /// Not available on Kubernetes.
+    /// A file system of Amazon FSx. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ecs_only::FsxVolumeConfiguration>")]
     pub fsx_windows_file_server_volume_configuration: Option<Value>,
-    /// Not available on Kubernetes.
+    /// Whether the service configures the volume at launch. Not available on Kubernetes: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configured_at_launch: Option<bool>,
     /// Name of a PersistentVolumeClaim of the namespace (ours, not ECS's).

@@ -4,6 +4,10 @@
     unreachable_pub,
     reason = "the KubeSchema derive re-declares the types in a private scope"
 )]
+#![allow(
+    clippy::doc_markdown,
+    reason = "field docs are plain text in `kubectl explain`, and RUNNING or CamelCase there is no code"
+)]
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -95,7 +99,7 @@ pub enum LaunchType {
         .message("distinctInstance expression should not be specified.")
 )]
 pub struct PlacementConstraint {
-    /// `memberOf` or `distinctInstance`.
+    /// Kind of the constraint: `memberOf` or `distinctInstance`.
     #[serde(rename = "type")]
     pub type_: PlacementConstraintType,
     /// A cluster query language expression, at most 2000 characters; required for `memberOf`, refused for
@@ -131,10 +135,11 @@ pub enum PlacementConstraintType {
     .message("The binpack placement strategy needs a field: cpu or memory.")
 )]
 pub struct PlacementStrategy {
-    /// `random`, `spread` or `binpack`.
+    /// Kind of the strategy: `random`, `spread` or `binpack`.
     #[serde(rename = "type")]
     pub type_: PlacementStrategyType,
-    /// spread: `instanceId`, `host` or `attribute:NAME`; binpack: `cpu` or `memory`; random: none. (VAL-5)
+    /// What is compared. For spread: `instanceId`, `host` or `attribute:NAME`; for binpack: `cpu` or `memory`; for
+    /// random: nothing. (VAL-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub field: Option<String>,
