@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream;
+use futures::{FutureExt, StreamExt, stream};
 use kube::ResourceExt;
 use tracing::{debug, info, warn};
 
@@ -104,15 +103,17 @@ impl Ledger {
         for one in placed {
             by_instance.entry(one.start.instance.clone()).or_default().push(one);
         }
-        let groups = stream::iter(by_instance)
-            .map(|(instance, group)| async move { self.start_on(service, plan, &instance, group).await })
-            .buffer_unordered(PARALLEL);
-        groups
-            .fold((Vec::new(), false), |(mut started, again), (ids, moved)| async move {
-                started.extend(ids);
-                (started, again || moved)
-            })
-            .await
+        let mut groups = Vec::new();
+        for (instance, group) in by_instance {
+            groups.push(async move { self.start_on(service, plan, &instance, group).await }.boxed());
+        }
+        let mut results = stream::iter(groups).buffer_unordered(PARALLEL);
+        let (mut started, mut again) = (Vec::new(), false);
+        while let Some((ids, moved)) = results.next().await {
+            started.extend(ids);
+            again |= moved;
+        }
+        (started, again)
     }
 
     /// Reserves on one instance, then creates the Tasks and their Pods.
@@ -234,8 +235,13 @@ impl Ledger {
 
     /// Tells tasks to stop; whether something moved.
     pub async fn stop_all(&self, stops: &[Stop]) -> bool {
-        let results = stream::iter(stops).map(|stop| self.stop_one(stop)).buffer_unordered(PARALLEL);
-        results.fold(false, |again, moved| async move { again || moved }).await
+        let requests: Vec<_> = stops.iter().map(|stop| self.stop_one(stop).boxed()).collect();
+        let mut results = stream::iter(requests).buffer_unordered(PARALLEL);
+        let mut again = false;
+        while let Some(moved) = results.next().await {
+            again |= moved;
+        }
+        again
     }
 
     async fn stop_one(&self, stop: &Stop) -> bool {
