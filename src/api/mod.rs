@@ -1,11 +1,27 @@
 //! The custom resources of group `ecs-operator.dev`, version `v1alpha1`. Types only: serde names are ECS's, field
 //! docs are what `kubectl explain` shows, cross-field rules are CEL in ECS's own words.
 
-#![allow(unreachable_pub, reason = "the CustomResource derive re-declares spec types in a private scope")]
+#![allow(
+    unreachable_pub,
+    reason = "the CustomResource derive re-declares spec types in a private scope"
+)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "field docs are plain text in `kubectl explain`, and RUNNING or CamelCase there is no code"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat `type_` inside one `kube` attribute"
+)]
 
 pub mod cluster;
+pub mod conditions;
+pub mod container_definition;
 pub mod container_instance;
+pub mod ecs_only;
 pub mod fields;
+mod rules;
+pub mod schema;
 pub mod service;
 pub mod task;
 pub mod task_definition;
@@ -15,6 +31,7 @@ use kube::CustomResourceExt;
 
 pub use crate::domain::records::*;
 pub use cluster::*;
+pub use container_definition::*;
 pub use container_instance::*;
 pub use fields::*;
 pub use service::*;
@@ -62,11 +79,13 @@ pub mod finalizers {
 /// The custom resource definitions of all kinds, in the order they are to be applied.
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         EcsCluster::crd(),
         ContainerInstance::crd(),
         TaskDefinition::crd(),
         EcsService::crd(),
         Task::crd(),
     ]
+    .map(schema::polish)
+    .into()
 }

@@ -1,0 +1,219 @@
+//! API objects to domain types: the only place where this is done.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+
+use super::store::{key_of, version_of};
+use crate::api::{self, TaskDefinitionState};
+use crate::build;
+use crate::domain::expr::{Expression, ParseError};
+use crate::domain::records::{
+    DesiredStatus, InstanceStatus, LastStatus, PlacementConstraint, PlacementConstraintType, PlacementStrategy,
+    PlacementStrategyType, SchedulingStrategy,
+};
+use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task};
+
+/// Largest number of tasks of a service. (QUOTA-4)
+const DESIRED_COUNT_MAX: i64 = 5000;
+
+fn created_at<K: kube::Resource>(object: &K) -> Timestamp {
+    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0)
+}
+
+fn time(text: Option<&String>) -> Option<Timestamp> {
+    text.and_then(|t| t.parse().ok())
+}
+
+/// Whether a label selector selects these labels; one that cannot be read selects nothing.
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|s| s.matches(labels))
+}
+
+/// An EcsCluster with the namespaces its selectors select now.
+#[must_use]
+pub fn cluster<'a>(object: &api::EcsCluster, namespaces: impl Iterator<Item = &'a Namespace> + Clone) -> Cluster {
+    let selected = |selector: &Option<LabelSelector>| {
+        selector.as_ref().map(|selector| {
+            let chosen = namespaces.clone().filter(|ns| selects(selector, ns.labels()));
+            chosen.map(ResourceExt::name_any).collect::<BTreeSet<_>>()
+        })
+    };
+    Cluster {
+        name: object.name_any(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        healthy_after_seconds: object.spec.healthy_after_seconds,
+        disconnected_task_timeout_seconds: object.spec.disconnected_task_timeout_seconds,
+        allowed_namespaces: selected(&object.spec.allowed_namespaces),
+        daemon_namespaces: selected(&object.spec.daemon_namespaces),
+    }
+}
+
+/// A ContainerInstance; the user's wish counts at once, the recorded status for the rest.
+#[must_use]
+pub fn instance(object: &api::ContainerInstance) -> Instance {
+    let status = object.status.clone().unwrap_or_default();
+    let wish = object.spec.status;
+    let effective = match status.status {
+        InstanceStatus::Active if object.metadata.deletion_timestamp.is_some() => InstanceStatus::Inactive,
+        InstanceStatus::Active if wish == api::InstanceDesiredStatus::Draining => InstanceStatus::Draining,
+        other => other,
+    };
+    let attributes = object.spec.attributes.iter().chain(&status.attributes);
+    Instance {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        version: version_of(object),
+        cluster: object.spec.cluster.clone(),
+        status: effective,
+        connected: status.agent_connected,
+        disconnected_since: time(status.disconnected_since.as_ref()),
+        schedulable: status.schedulable,
+        agent_version: status.agent_version,
+        ec2_instance_id: status.ec2_instance_id.unwrap_or_else(|| object.name_any()),
+        registered_at: time(status.registered_at.as_ref()),
+        attributes: attributes.map(|a| (a.name.clone(), a.value.clone())).collect(),
+        registered: status.registered_resources,
+        foreign: status.foreign,
+        reservations: status.reservations,
+        overcommitted: status.restoring,
+    }
+}
+
+fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseError> {
+    let members = rules.iter().filter(|rule| rule.type_ == PlacementConstraintType::MemberOf);
+    members.map(|rule| Expression::parse(rule.expression.as_deref().unwrap_or_default())).collect()
+}
+
+/// A TaskDefinition.
+#[must_use]
+pub fn definition(object: &api::TaskDefinition) -> Definition {
+    let spec = &object.spec;
+    let refusals = build::unsupported(spec);
+    let demand = if refusals.refused.is_empty() { build::demand(spec) } else { Err(refusals.refused) };
+    let mut required_attributes: Vec<_> = spec
+        .requires_attributes
+        .iter()
+        .filter(|a| !a.name.starts_with("com.amazonaws.ecs.capability.") && !a.name.starts_with("ecs.capability."))
+        .cloned()
+        .collect();
+    if let Some(platform) = &spec.runtime_platform {
+        let mut require = |name: &str, value: &Option<String>| {
+            let value = value.as_ref().map(|v| v.to_lowercase());
+            if let Some(value) = value {
+                required_attributes.push(api::Attribute { name: name.to_owned(), value: Some(value) });
+            }
+        };
+        require("ecs.cpu-architecture", &platform.cpu_architecture);
+        let family = platform.operating_system_family.as_deref();
+        let os = family.map(|f| if f.starts_with("WINDOWS") { "windows" } else { "linux" }.to_owned());
+        require("ecs.os-type", &os);
+    }
+    Definition {
+        key: key_of(object),
+        uid: object.uid().unwrap_or_default(),
+        family: spec.family.clone(),
+        revision: spec.revision,
+        active: spec.status == TaskDefinitionState::Active,
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        demand,
+        constraints: expressions(&spec.placement_constraints),
+        required_attributes,
+        health_checked: spec.container_definitions.iter().any(|c| c.essential && c.health_check.is_some()),
+    }
+}
+
+fn strategy(wanted: &PlacementStrategy) -> Option<Strategy> {
+    let field = wanted.field.as_deref().unwrap_or_default();
+    Some(match wanted.type_ {
+        PlacementStrategyType::Random => Strategy::Random,
+        PlacementStrategyType::Spread if field == "instanceId" || field == "host" => Strategy::SpreadInstance,
+        PlacementStrategyType::Spread => {
+            Strategy::SpreadAttribute(field.strip_prefix("attribute:").unwrap_or(field).to_owned())
+        }
+        PlacementStrategyType::Binpack if field.eq_ignore_ascii_case("cpu") => Strategy::BinpackCpu,
+        PlacementStrategyType::Binpack if field.eq_ignore_ascii_case("memory") => Strategy::BinpackMemory,
+        PlacementStrategyType::Binpack => return None,
+    })
+}
+
+/// An EcsService.
+#[must_use]
+pub fn service(object: &api::EcsService) -> Service {
+    let spec = &object.spec;
+    let status = object.status.clone().unwrap_or_default();
+    let daemon = spec.scheduling_strategy == SchedulingStrategy::Daemon;
+    let percent = spec.deployment_configuration.clone().unwrap_or_default();
+    let at_least_zero = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    let (minimum, maximum) = if daemon { (0, 100) } else { (100, 200) };
+    let distinct = |rule: &PlacementConstraint| rule.type_ == PlacementConstraintType::DistinctInstance;
+    Service {
+        key: key_of(object),
+        uid: object.uid().unwrap_or_default(),
+        version: version_of(object),
+        created_at: created_at(object),
+        ecs_name: spec.service_name.clone().unwrap_or_else(|| object.name_any()),
+        cluster: spec.cluster.clone(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        strategy: spec.scheduling_strategy,
+        desired_count: at_least_zero(spec.desired_count.unwrap_or(0).min(DESIRED_COUNT_MAX)),
+        requested_definition: spec.task_definition.clone(),
+        forced: spec.force_new_deployment.clone(),
+        minimum_healthy_percent: at_least_zero(percent.minimum_healthy_percent.unwrap_or(minimum)),
+        maximum_percent: at_least_zero(percent.maximum_percent.unwrap_or(maximum)),
+        constraints: expressions(&spec.placement_constraints),
+        distinct_instance: spec.placement_constraints.iter().any(distinct),
+        strategies: spec.placement_strategy.iter().filter_map(strategy).collect(),
+        deployments: status.deployments,
+        allocations: status.allocations,
+        stopping: status.stopping,
+        observed_task_version: status.observed_task_version.and_then(|v| v.parse().ok()).unwrap_or(0),
+    }
+}
+
+/// A Task. A deletionTimestamp counts as STOPPED; a tombstone is STOPPED from its creation. (TASK-4, F1)
+#[must_use]
+pub fn task(object: &api::Task) -> Task {
+    let spec = &object.spec;
+    let status = object.status.clone().unwrap_or_default();
+    let family = spec.task_definition.split(':').next().unwrap_or_default();
+    let deleted = object.metadata.deletion_timestamp.is_some();
+    Task {
+        key: key_of(object),
+        uid: object.uid().unwrap_or_default(),
+        version: version_of(object),
+        created_at: created_at(object),
+        cluster: spec.cluster.clone(),
+        instance: spec.container_instance.clone(),
+        group: spec.group.clone().unwrap_or_else(|| format!("family:{family}")),
+        service: spec.service.clone(),
+        started_by: spec.started_by.clone().unwrap_or_default(),
+        definition: spec.task_definition.clone(),
+        desired: if deleted { DesiredStatus::Stopped } else { spec.desired_status },
+        last: if spec.tombstone { LastStatus::Stopped } else { status.last_status },
+        health: status.health_status,
+        started_at: time(status.started_at.as_ref()),
+        stopped_at: time(status.stopped_at.as_ref()),
+        stop_code: status.stop_code,
+        tombstone: spec.tombstone,
+        protected_until: None,
+    }
+}
+
+/// The cluster that a node joins: the oldest that selects it, of equal age the one with the lowest name.
+#[must_use]
+pub fn cluster_of<'a>(
+    node: &Node,
+    clusters: impl Iterator<Item = &'a api::EcsCluster>,
+) -> (Option<&'a api::EcsCluster>, Vec<&'a api::EcsCluster>) {
+    let mut claiming: Vec<_> = clusters
+        .filter(|c| c.metadata.deletion_timestamp.is_none() && selects(&c.spec.node_selector, node.labels()))
+        .collect();
+    claiming.sort_by_key(|c| (created_at(*c), c.name_any()));
+    (claiming.first().copied(), claiming)
+}

@@ -1,0 +1,165 @@
+//! What is known of the cluster: one store per kind, and the planner's world kept in step with them.
+
+pub mod convert;
+pub mod feed;
+pub mod node;
+pub mod store;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, labels};
+use crate::domain::resources::Resources;
+use crate::plan::world::{Key, World};
+use store::{Store, key_of};
+
+/// All stores, and the world made of them.
+#[derive(Debug)]
+pub struct Cache {
+    /// Nodes.
+    pub nodes: Store<Node>,
+    /// Pods, grouped by node.
+    pub pods: Store<Pod>,
+    /// Namespaces.
+    pub namespaces: Store<Namespace>,
+    /// EcsClusters.
+    pub clusters: Store<EcsCluster>,
+    /// ContainerInstances.
+    pub instances: Store<ContainerInstance>,
+    /// TaskDefinitions.
+    pub definitions: Store<TaskDefinition>,
+    /// EcsServices.
+    pub services: Store<EcsService>,
+    /// Tasks, grouped by the instance they are bound to.
+    pub tasks: Store<Task>,
+    /// PodDisruptionBudgets of ours.
+    pub budgets: Store<PodDisruptionBudget>,
+    world: RwLock<World>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            nodes: Store::new(|_| None),
+            pods: Store::new(|pod| pod.spec.as_ref().and_then(|s| s.node_name.clone())),
+            namespaces: Store::new(|_| None),
+            clusters: Store::new(|_| None),
+            instances: Store::new(|_| None),
+            definitions: Store::new(|_| None),
+            services: Store::new(|_| None),
+            tasks: Store::new(|task| task.spec.container_instance.clone()),
+            budgets: Store::new(|_| None),
+            world: RwLock::new(World::default()),
+        }
+    }
+}
+
+impl Cache {
+    /// A snapshot of the world as known now.
+    pub fn snapshot(&self, now: Timestamp, seed: u64) -> World {
+        let mut world = self.world.read().unwrap_or_else(PoisonError::into_inner).clone();
+        world.now = now;
+        world.seed = seed;
+        world.task_version = self.tasks.version();
+        world
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether every store has its first list.
+    pub fn synced(&self) -> bool {
+        self.nodes.synced()
+            && self.pods.synced()
+            && self.namespaces.synced()
+            && self.clusters.synced()
+            && self.instances.synced()
+            && self.definitions.synced()
+            && self.services.synced()
+            && self.tasks.synced()
+            && self.budgets.synced()
+    }
+
+    /// Keeps the world in step with a change of the clusters or namespaces.
+    pub fn clusters_changed(&self) {
+        let namespaces = self.namespaces.all();
+        let clusters = self.clusters.all();
+        self.edit(|world| {
+            world.clusters = clusters
+                .iter()
+                .map(|c| convert::cluster(c, namespaces.iter().map(AsRef::as_ref)))
+                .map(|c| (c.name.clone(), Arc::new(c)))
+                .collect();
+        });
+    }
+
+    /// Keeps the world in step with a ContainerInstance. Like its siblings it reads the store under the world's lock,
+    /// so that of two changes that race the later one stands.
+    pub fn instance_changed(&self, key: &Key) {
+        self.edit(|world| match self.instances.get(key) {
+            Some(object) => drop(world.instances.insert(key.name.clone(), Arc::new(convert::instance(&object)))),
+            None => drop(world.instances.remove(&key.name)),
+        });
+    }
+
+    /// Keeps the world in step with a TaskDefinition.
+    pub fn definition_changed(&self, key: &Key) {
+        self.edit(|world| match self.definitions.get(key) {
+            Some(object) => drop(world.definitions.insert(key.clone(), Arc::new(convert::definition(&object)))),
+            None => drop(world.definitions.remove(key)),
+        });
+    }
+
+    /// Keeps the world in step with an EcsService.
+    pub fn service_changed(&self, key: &Key) {
+        self.edit(|world| match self.services.get(key) {
+            Some(object) => drop(world.services.insert(key.clone(), Arc::new(convert::service(&object)))),
+            None => drop(world.services.remove(key)),
+        });
+    }
+
+    /// Keeps the world in step with a Task.
+    pub fn task_changed(&self, key: &Key) {
+        self.edit(|world| match self.tasks.get(key) {
+            Some(object) => world.put_task(convert::task(&object)),
+            None => world.remove_task(key),
+        });
+    }
+
+    /// Takes in a ContainerInstance that a write answered.
+    pub fn learn_instance(&self, object: ContainerInstance) {
+        if let Some(change) = self.instances.put(object) {
+            self.instance_changed(&key_of(change.object().as_ref()));
+        }
+    }
+
+    /// Takes in an EcsService that a write answered.
+    pub fn learn_service(&self, object: EcsService) {
+        if let Some(change) = self.services.put(object) {
+            self.service_changed(&key_of(change.object().as_ref()));
+        }
+    }
+
+    /// Takes in a Task that a write answered.
+    pub fn learn_task(&self, object: Task) {
+        if let Some(change) = self.tasks.put(object) {
+            self.task_changed(&key_of(change.object().as_ref()));
+        }
+    }
+
+    /// What Pods on a node take that have no entry in this ledger: those that are not ours, and any of ours that
+    /// runs without a share.
+    pub fn foreign(&self, node: &str, reserved: impl Fn(&str, &str) -> bool) -> Resources {
+        let pods = self.pods.group(node);
+        let foreign = pods.iter().filter(|pod| !node::pod_ended(pod)).filter(|pod| {
+            let task = pod.metadata.labels.as_ref().and_then(|l| l.get(labels::TASK));
+            !task.is_some_and(|task| reserved(pod.metadata.namespace.as_deref().unwrap_or_default(), task))
+        });
+        let requests: Vec<Resources> = foreign.map(|pod| node::requests(pod)).collect();
+        Resources::sum(&requests)
+    }
+}

@@ -1,0 +1,189 @@
+//! ContainerInstance status: the one place where shares are given and taken back.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use tracing::{info, warn};
+
+use super::outcome::Outcome;
+use super::{FIELD_MANAGER, LEDGER_VERSION, Ledger, patch};
+use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus};
+use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
+use crate::domain::resources::{Lack, Resources};
+use crate::plan::world::Key;
+
+/// Times a description is taken anew when the instance moved meanwhile, before the caller is told to come again.
+const REAPPLY_MAX: u32 = 5;
+
+/// A share asked for a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The task.
+    pub task: Key,
+    /// Its service.
+    pub service: Option<ServiceRef>,
+    /// What it takes.
+    pub amounts: Resources,
+}
+
+/// Why a share was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The instance takes no new tasks now. (I3)
+    NotActive,
+    /// A task of this daemon service has a share here already, stopping ones included. (DAEMON-35)
+    Duplicate,
+    /// There is not enough left. (I1)
+    Lack(Lack),
+}
+
+/// Adds shares to a status, each checked against what is left there: the arithmetic of I1, I2 and I3.
+pub fn give(object: &ContainerInstance, asks: &[Ask], now: Timestamp) -> (ContainerInstanceStatus, Vec<Option<Denied>>) {
+    let mut status = object.status.clone().unwrap_or_default();
+    let active = object.spec.status == InstanceDesiredStatus::Active
+        && status.status == InstanceStatus::Active
+        && status.agent_connected
+        && status.schedulable
+        && !status.restoring
+        && status.ledger_version <= LEDGER_VERSION
+        && object.metadata.deletion_timestamp.is_none();
+    let mut verdicts = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let mine = |r: &&Reservation| r.task == ask.task.name && r.namespace == ask.task.namespace;
+        if status.reservations.iter().any(|r| mine(&r)) {
+            verdicts.push(None);
+            continue;
+        }
+        let same_daemon = ask.service.as_ref().is_some_and(|asking| {
+            asking.daemon
+                && status.reservations.iter().any(|r| r.service.as_ref().is_some_and(|held| held.uid == asking.uid))
+        });
+        let denied = if !active {
+            Some(Denied::NotActive)
+        } else if same_daemon {
+            Some(Denied::Duplicate)
+        } else {
+            left(&status).lack_for(&ask.amounts).map(Denied::Lack)
+        };
+        if denied.is_none() {
+            status.reservations.push(Reservation {
+                namespace: ask.task.namespace.clone(),
+                task: ask.task.name.clone(),
+                uid: None,
+                service: ask.service.clone(),
+                amounts: ask.amounts.clone(),
+                since: now.to_string(),
+                restored: false,
+            });
+        }
+        verdicts.push(denied);
+    }
+    status.remaining_resources = shown(&left(&status));
+    (status, verdicts)
+}
+
+/// What is left: registered less foreign less reserved. (RES-8)
+#[must_use]
+pub fn left(status: &ContainerInstanceStatus) -> Resources {
+    let reserved = Resources::sum(status.reservations.iter().map(|r| &r.amounts));
+    status.registered_resources.remaining(&status.foreign).remaining(&reserved)
+}
+
+/// What is left as people read it: never below 0.
+#[must_use]
+pub fn shown(left: &Resources) -> Resources {
+    let mut left = left.clone();
+    for amount in [&mut left.cpu, &mut left.memory, &mut left.pods, &mut left.gpu] {
+        *amount = (*amount).max(0);
+    }
+    left
+}
+
+impl Ledger {
+    /// Reserves shares on an instance in one conditional write; per ask the reason it was denied. A conflict means that
+    /// the instance moved: plan again.
+    pub async fn reserve(&self, instance: &str, asks: &[Ask]) -> Outcome<Vec<Option<Denied>>> {
+        let queue = self.queue(instance);
+        let _turn = queue.lock().await;
+        let Some(object) = self.cache.instances.named(instance) else { return Outcome::Gone };
+        let before = object.status.clone().unwrap_or_default();
+        let (after, verdicts) = give(&object, asks, Timestamp::now());
+        if before.reservations == after.reservations {
+            return Outcome::Applied(verdicts);
+        }
+        let outcome = self.write_instance(&object, &before, &after).await;
+        if matches!(outcome, Outcome::Stale) {
+            self.refresh_instance(instance).await;
+        }
+        outcome.map(|()| verdicts)
+    }
+
+    /// Brings an instance's status to what `describe` makes of the newest version; it is asked again when the instance
+    /// moved meanwhile. Releases and repairs go this way: they hold whatever else changed.
+    pub async fn describe_instance(
+        &self,
+        instance: &str,
+        describe: impl Fn(&ContainerInstance) -> ContainerInstanceStatus,
+    ) -> Outcome<()> {
+        let queue = self.queue(instance);
+        let _turn = queue.lock().await;
+        let mut outcome = Outcome::Gone;
+        for _ in 0..REAPPLY_MAX {
+            let Some(object) = self.cache.instances.named(instance) else { return Outcome::Gone };
+            let before = object.status.clone().unwrap_or_default();
+            if before.ledger_version > LEDGER_VERSION {
+                warn!(instance, version = before.ledger_version, "the ledger is newer than this program; left alone");
+                return Outcome::Applied(());
+            }
+            let after = describe(&object);
+            outcome = self.write_instance(&object, &before, &after).await;
+            if !matches!(outcome, Outcome::Stale) {
+                break;
+            }
+            self.refresh_instance(instance).await;
+        }
+        outcome
+    }
+
+    async fn write_instance(
+        &self,
+        object: &ContainerInstance,
+        before: &ContainerInstanceStatus,
+        after: &ContainerInstanceStatus,
+    ) -> Outcome<()> {
+        let name = object.name_any();
+        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        let change = if object.status.is_none() {
+            patch::whole("status", after, &uid, &version)
+        } else {
+            patch::conditional("status", before, after, &uid, &version)
+        };
+        let Some(change) = change else { return Outcome::Applied(()) };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api = self.instances();
+        let outcome = self.send("containerinstance", api.patch_status(&name, &params, &Patch::Merge(change))).await;
+        if let Outcome::Refused(text) = &outcome {
+            warn!(instance = name, %text, "the API server refused the ledger's write");
+        }
+        outcome.map(|answer| self.cache.learn_instance(answer))
+    }
+
+    /// Reads the instance from the API server itself.
+    pub async fn refresh_instance(&self, instance: &str) -> Option<std::sync::Arc<ContainerInstance>> {
+        let api = self.instances();
+        let read = self.send("containerinstance_get", api.get(instance)).await.applied()?;
+        self.cache.learn_instance(read);
+        self.cache.instances.named(instance)
+    }
+
+    /// Registers a node as an instance.
+    pub async fn create_instance(&self, object: &ContainerInstance) -> Outcome<()> {
+        let api = self.instances();
+        let params = super::post();
+        let outcome = self.send("containerinstance", api.create(&params, object)).await;
+        if matches!(outcome, Outcome::Applied(_)) {
+            info!(instance = object.name_any(), "registered");
+        }
+        outcome.map(|answer| self.cache.learn_instance(answer))
+    }
+}

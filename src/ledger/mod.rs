@@ -1,0 +1,122 @@
+//! The ledger: the only code that writes placement. Every write is conditional on the version it was decided on.
+//!
+//! - [`instance`]: reserve, release and describe: ContainerInstance status.
+//! - [`service`]: the planning write: EcsService status.
+//! - [`task`]: create, tombstone, authorise, stop and end Tasks.
+//! - [`pod`]: create, delete and let go of Pods.
+//! - [`commit`]: a whole plan in the order allocate, reserve, create, run.
+//!
+//! Creates carry no version and caches are stale, so "I don't see it" never proves "it can't come": the fences F1 to F5
+//! are in [`fence`] and in the modules named above.
+
+#![allow(clippy::disallowed_methods, reason = "this module and its children are the writers")]
+
+pub mod commit;
+pub mod describe;
+pub mod fence;
+pub mod instance;
+pub mod outcome;
+pub mod patch;
+pub mod pod;
+pub mod service;
+pub mod task;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::api::PostParams;
+use kube::{Api, Client};
+use rand::RngCore;
+
+use crate::api::{ContainerInstance, EcsService, Task};
+use crate::cache::Cache;
+use crate::runtime::metrics::Metrics;
+use fence::Fences;
+use outcome::Outcome;
+
+/// Field manager of conditional writes of placement.
+pub const FIELD_MANAGER: &str = "ecs-operator-ledger";
+
+/// Format of the ledger in ContainerInstance status that this program writes.
+pub const LEDGER_VERSION: i64 = 1;
+
+/// Deadline of a request, on our side and on the server's (T2).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The writer of placement. Clones share everything.
+#[derive(Clone)]
+pub struct Ledger {
+    client: Client,
+    cache: Arc<Cache>,
+    metrics: Metrics,
+    process: Arc<str>,
+    fences: Arc<Fences>,
+    queues: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl Ledger {
+    /// A ledger that writes through `client`, which must have [`REQUEST_TIMEOUT`] on the server's side and no retries.
+    #[must_use]
+    pub fn new(client: Client, cache: Arc<Cache>, metrics: Metrics) -> Self {
+        let process: Arc<str> = random_id().into();
+        Self { client, cache, metrics, process, fences: Arc::default(), queues: Arc::default() }
+    }
+
+    /// Id of this process, as it stands in `authorised-by`.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// What this process knows of authorisations and Pod creates.
+    #[must_use]
+    pub fn fences(&self) -> &Fences {
+        &self.fences
+    }
+
+    fn instances(&self) -> Api<ContainerInstance> {
+        Api::all(self.client.clone())
+    }
+
+    fn services(&self, namespace: &str) -> Api<EcsService> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn tasks(&self, namespace: &str) -> Api<Task> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The queue of one instance: inside a process all writes to it go through one after the other.
+    fn queue(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.entry(instance.to_owned()).or_default().clone()
+    }
+
+    /// Runs a request under the deadline and counts its outcome.
+    async fn send<T>(
+        &self,
+        object: &'static str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Outcome<T> {
+        let outcome = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(result) => Outcome::from(result),
+            Err(_) => Outcome::Unknown("no answer within the deadline".to_owned()),
+        };
+        self.metrics.commit(object, outcome.label());
+        outcome
+    }
+}
+
+/// Parameters of every create and update here.
+fn post() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// A new id: 32 hex digits, never used twice. (ARN-1, F4)
+#[must_use]
+pub fn random_id() -> String {
+    let mut bytes = [0u8; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

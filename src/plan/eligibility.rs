@@ -1,0 +1,352 @@
+//! The chain of checks an instance must pass for a task, and what of its room daemons hold back.
+//!
+//! Stages, in the order they are reported (PLACE-3, PLACE-4): the instance takes tasks at all, it has the required
+//! attributes, the constraints hold, the resources are there.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::world::{Definition, Instance, Key, Rejection, Service, World};
+use crate::domain::expr::{Expression, InstanceView};
+use crate::domain::records::{InstanceStatus, PlacementFailure, SchedulingStrategy};
+use crate::domain::resources::{Lack, Resources};
+
+/// What an expression sees of an instance. (CQL-1)
+pub struct View<'a> {
+    instance: &'a Instance,
+    groups: BTreeSet<String>,
+    running: u32,
+}
+
+impl<'a> View<'a> {
+    /// The view of an asker in `namespace`; a running task of `own` service is left out, so that a daemon's own task
+    /// does not decide on itself. (CQL-15, CQL-16)
+    #[must_use]
+    pub fn new(world: &World, instance: &'a Instance, namespace: &str, own: Option<&str>) -> Self {
+        let mut groups = BTreeSet::new();
+        let mut running = 0u32;
+        for task in world.tasks_on(&instance.name).filter(|t| t.wanted()) {
+            if own.is_some() && task.service.as_ref().map(|s| s.uid.as_str()) == own {
+                continue;
+            }
+            if task.started_at.is_some() {
+                running = running.saturating_add(1);
+            }
+            if task.key.namespace == namespace {
+                groups.insert(task.group.clone());
+            }
+            groups.insert(format!("{}/{}", task.key.namespace, task.group));
+        }
+        for entry in &instance.reservations {
+            let Some(service) = &entry.service else { continue };
+            let unseen = world.task(&Key::new(&entry.namespace, &entry.task)).is_none();
+            if unseen && own != Some(service.uid.as_str()) {
+                let key = Key::new(&entry.namespace, &service.name);
+                let group = world
+                    .services
+                    .get(&key)
+                    .map_or_else(|| format!("service:{}", service.name), |s| s.group());
+                if entry.namespace == namespace {
+                    groups.insert(group.clone());
+                }
+                groups.insert(format!("{}/{group}", entry.namespace));
+            }
+        }
+        Self {
+            instance,
+            groups,
+            running,
+        }
+    }
+}
+
+impl InstanceView for View<'_> {
+    fn agent_connected(&self) -> bool {
+        self.instance.connected
+    }
+    fn agent_version(&self) -> Option<&str> {
+        self.instance.agent_version.as_deref()
+    }
+    fn ec2_instance_id(&self) -> &str {
+        &self.instance.ec2_instance_id
+    }
+    fn registered_at(&self) -> Option<Timestamp> {
+        self.instance.registered_at
+    }
+    fn running_tasks_count(&self) -> u32 {
+        self.running
+    }
+    fn attribute(&self, name: &str) -> Option<Option<&str>> {
+        self.instance.attributes.get(name).map(Option::as_deref)
+    }
+    fn any_task_group(&self, predicate: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.groups.iter().any(|group| predicate(group))
+    }
+}
+
+/// Where in the chain an instance fell out; larger is further. (EVT-7)
+pub(super) mod stage {
+    pub(in crate::plan) const STATUS: u8 = 0;
+    pub(in crate::plan) const ATTRIBUTE: u8 = 1;
+    pub(in crate::plan) const CONSTRAINT: u8 = 2;
+    pub(in crate::plan) const RESOURCE: u8 = 3;
+}
+
+fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: String) -> Rejection {
+    let failure = PlacementFailure {
+        container_instance: instance.name.clone(),
+        reason: reason.to_owned(),
+        detail,
+    };
+    Rejection {
+        failure,
+        detail: evt,
+        stage,
+        left: 0,
+    }
+}
+
+/// Whether the instance is in a state to get new tasks. (PLACE-4, CI-2, CI-6)
+#[must_use]
+pub fn check_status(instance: &Instance) -> Option<Rejection> {
+    let reject = |reason: &str, detail: &str| {
+        Some(rejection(
+            instance,
+            stage::STATUS,
+            reason,
+            format!("encountered error \"{reason}\""),
+            detail.to_owned(),
+        ))
+    };
+    match instance.status {
+        InstanceStatus::Active => {}
+        InstanceStatus::Draining => return reject("INACTIVE", "the instance is DRAINING"),
+        InstanceStatus::Registering => return reject("INACTIVE", "the instance is REGISTERING"),
+        InstanceStatus::Inactive => return reject("INACTIVE", "the instance is INACTIVE"),
+    }
+    if !instance.connected {
+        return reject("AGENT", "the node is not ready");
+    }
+    if !instance.schedulable {
+        return reject(
+            "INACTIVE",
+            "the node is cordoned or has a taint that the cluster does not tolerate",
+        );
+    }
+    if instance.overcommitted {
+        return reject(
+            "INACTIVE",
+            "tasks run here that the ledger is still being completed for",
+        );
+    }
+    None
+}
+
+/// Whether attributes and constraints hold, of the service and of its task definition. (ATTR-9, CONS-1, CONS-3)
+#[must_use]
+pub fn check_rules(
+    world: &World,
+    instance: &Instance,
+    namespace: &str,
+    own: Option<&str>,
+    definition: &Definition,
+    constraints: &[Expression],
+) -> Option<Rejection> {
+    for wanted in &definition.required_attributes {
+        let found = instance.attributes.get(&wanted.name);
+        let holds =
+            found.is_some_and(|value| wanted.value.is_none() || value.as_deref() == wanted.value.as_deref());
+        if !holds {
+            let evt = "is missing an attribute required by your task".to_owned();
+            return Some(rejection(
+                instance,
+                stage::ATTRIBUTE,
+                "ATTRIBUTE",
+                evt,
+                wanted.name.clone(),
+            ));
+        }
+    }
+    let own_rules = definition.constraints.as_deref().unwrap_or_default();
+    if own_rules.is_empty() && constraints.is_empty() {
+        return None;
+    }
+    let view = View::new(world, instance, namespace, own);
+    let failed = own_rules
+        .iter()
+        .chain(constraints)
+        .find(|expression| !expression.matches(&view))?;
+    let reason = "MemberOf placement constraint unsatisfied.";
+    let evt = format!("encountered error \"{reason}\"");
+    Some(rejection(
+        instance,
+        stage::CONSTRAINT,
+        reason,
+        evt,
+        failed.to_string(),
+    ))
+}
+
+/// Whether `demand` fits into `remaining`. (PLACE-2, PLACE-6)
+#[must_use]
+pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Resources) -> Option<Rejection> {
+    let lack = remaining.lack_for(demand)?;
+    let (evt, detail, left) = match lack {
+        Lack::Cpu => (
+            "has insufficient CPU units available".to_owned(),
+            format!("asked {} CPU units, {} left", demand.cpu, remaining.cpu),
+            remaining.cpu,
+        ),
+        Lack::Memory => (
+            "has insufficient memory available".to_owned(),
+            format!("asked {} MiB, {} left", demand.memory, remaining.memory),
+            remaining.memory,
+        ),
+        Lack::Ports => (
+            "is already using a port required by your task".to_owned(),
+            String::new(),
+            0,
+        ),
+        Lack::Gpu => (
+            format!("encountered error \"{lack}\""),
+            format!("asked {} GPUs, {} left", demand.gpu, remaining.gpu),
+            remaining.gpu,
+        ),
+        Lack::Pods => (
+            format!("encountered error \"{lack}\""),
+            "no Pod slot is left on the node".to_owned(),
+            remaining.pods,
+        ),
+    };
+    let rejected = rejection(instance, stage::RESOURCE, &lack.to_string(), evt, detail);
+    Some(Rejection { left, ..rejected })
+}
+
+/// Whether no other task of the group is wanted on the instance. (CONS-4, CONS-5, CONS-7)
+#[must_use]
+pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> Option<Rejection> {
+    let of_service = |uid: Option<&str>| uid == Some(service.uid.as_str());
+    let task = world
+        .tasks_on(&instance.name)
+        .any(|t| t.wanted() && of_service(t.service.as_ref().map(|s| s.uid.as_str())));
+    let unseen = instance.reservations.iter().any(|r| {
+        of_service(r.service.as_ref().map(|s| s.uid.as_str()))
+            && world.task(&Key::new(&r.namespace, &r.task)).is_none()
+    });
+    if !task && !unseen {
+        return None;
+    }
+    let reason = "DistinctInstance placement constraint unsatisfied.";
+    Some(rejection(
+        instance,
+        stage::CONSTRAINT,
+        reason,
+        format!("encountered error \"{reason}\""),
+        String::new(),
+    ))
+}
+
+/// The definition of a service's PRIMARY deployment, if it still exists as the same object.
+#[must_use]
+pub fn primary_definition<'a>(world: &'a World, service: &Service) -> Option<&'a Definition> {
+    let primary = service.primary()?;
+    let key = Key::new(&service.key.namespace, &primary.task_definition_name);
+    world
+        .definitions
+        .get(&key)
+        .map(AsRef::as_ref)
+        .filter(|d| d.uid == primary.task_definition_uid)
+}
+
+/// Whether a daemon service belongs on the instance: ACTIVE and all rules hold; connected or not. (DAEMON-1, DAEMON-12)
+#[must_use]
+pub fn daemon_eligible(
+    world: &World,
+    service: &Service,
+    definition: &Definition,
+    instance: &Instance,
+) -> bool {
+    let Ok(constraints) = &service.constraints else {
+        return false;
+    };
+    instance.cluster == service.cluster
+        && instance.status == InstanceStatus::Active
+        && check_rules(
+            world,
+            instance,
+            &service.key.namespace,
+            Some(&service.uid),
+            definition,
+            constraints,
+        )
+        .is_none()
+}
+
+/// Room on the instance that daemons which belong there and are not yet there hold back from all other tasks: for an
+/// absent daemon its whole demand, for one under update what the new revision needs on top. A daemon that can never
+/// fit there holds back nothing. (DAEMON-21, DAEMON-22, DAEMON-26)
+#[must_use]
+pub fn withheld(world: &World, instance: &Instance) -> Resources {
+    let mut daemons: Vec<_> = world
+        .services
+        .values()
+        .filter(|s| s.strategy == SchedulingStrategy::Daemon && !s.deleting && s.cluster == instance.cluster)
+        .filter(|s| may_place(world, s).is_none())
+        .collect();
+    daemons.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
+    let mut total = Resources::default();
+    let mut room = instance.registered.remaining(&instance.foreign);
+    for service in daemons {
+        let Some(definition) = primary_definition(world, service) else {
+            continue;
+        };
+        let Ok(demand) = &definition.demand else { continue };
+        if !daemon_eligible(world, service, definition, instance) || room.lack_for(demand).is_some() {
+            continue;
+        }
+        room = room.remaining(demand);
+        let held = instance
+            .reservations
+            .iter()
+            .find(|r| r.service.as_ref().is_some_and(|s| s.uid == service.uid))
+            .map(|r| &r.amounts);
+        match held {
+            Some(old) => total.add(&demand.excess_over(old)),
+            None => total.add(demand),
+        }
+    }
+    total
+}
+
+/// Why a service may not place anything now, if so: its cluster is missing or going, or its namespace is not allowed.
+#[must_use]
+pub fn may_place(world: &World, service: &Service) -> Option<String> {
+    let Some(cluster) = world.clusters.get(&service.cluster) else {
+        return Some(format!(
+            "Cluster not found. Create an EcsCluster named {}.",
+            service.cluster
+        ));
+    };
+    let outside = |allowed: &Option<BTreeSet<String>>| {
+        allowed
+            .as_ref()
+            .is_some_and(|names| !names.contains(&service.key.namespace))
+    };
+    if cluster.deleting {
+        return Some(format!("Cluster {} is being deleted.", cluster.name));
+    }
+    if outside(&cluster.allowed_namespaces) {
+        return Some(format!(
+            "Namespace {} may not place tasks in cluster {}: its allowedNamespaces do not select it.",
+            service.key.namespace, cluster.name
+        ));
+    }
+    if service.strategy == SchedulingStrategy::Daemon && outside(&cluster.daemon_namespaces) {
+        return Some(format!(
+            "Namespace {} may not run daemons in cluster {}: its daemonNamespaces do not select it.",
+            service.key.namespace, cluster.name
+        ));
+    }
+    None
+}

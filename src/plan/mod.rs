@@ -1,0 +1,104 @@
+//! Pure planners: a snapshot of the world in, a plan out. No I/O, clock or randomness; they never fail, they explain.
+
+mod choice;
+mod daemon;
+pub mod deployment;
+mod drain;
+pub mod eligibility;
+mod members;
+mod teardown;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod texts;
+pub mod world;
+
+use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
+use crate::domain::resources::Resources;
+use world::{Key, Rejection, World};
+
+/// Most tasks a pass starts for a service, those already given an id included: bounds the service's status, where
+/// each id waits as a record of about 120 bytes, and the Tasks one write may answer for.
+pub const STARTS_MAX: usize = 200;
+
+/// Most stops that are decided on and not yet carried out, for the same reason.
+pub const STOPS_MAX: usize = 200;
+
+/// Most instances named in `failures`: enough to see the pattern, few enough for a status.
+pub const FAILURES_MAX: usize = 50;
+
+/// A task to be started on an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Instance chosen.
+    pub instance: String,
+    /// Deployment it is for.
+    pub deployment: String,
+    /// Object name of the TaskDefinition.
+    pub definition: String,
+    /// An id allocated earlier that has neither Task nor reservation yet; `None`: a new one is drawn.
+    pub id: Option<String>,
+    /// What it takes.
+    pub demand: Resources,
+}
+
+/// A task to be told to stop, if it is still as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The task.
+    pub task: Key,
+    /// Its uid; empty if it was never seen: it is cancelled by a tombstone.
+    pub uid: String,
+    /// Its resourceVersion; empty if it was never seen.
+    pub version: String,
+    /// stoppedReason it gets. (TASK-13)
+    pub reason: String,
+}
+
+/// What a service's planner wants done, and what it has to say. Same snapshot, same plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServicePlan {
+    /// Tasks wanted; of a daemon the number of eligible instances. (DAEMON-5)
+    pub desired_count: u32,
+    /// Tasks to start.
+    pub start: Vec<Start>,
+    /// Tasks to stop.
+    pub stop: Vec<Stop>,
+    /// The deployments as they are now, PRIMARY first.
+    pub deployments: Vec<Deployment>,
+    /// Instances that were passed over while a task waits.
+    pub failures: Vec<PlacementFailure>,
+    /// Event texts, without the prefix `(service NAME) `. (EVT-4)
+    pub events: Vec<String>,
+    /// Nothing can be done until the user changes something: why.
+    pub stalled: Option<String>,
+    /// SVC-13 holds.
+    pub steady: bool,
+    /// When to plan again although nothing changed.
+    pub wake_at: Option<jiff::Timestamp>,
+}
+
+/// The closest of several rejections: furthest stage, then most left of what is short, then lowest id. (EVT-7)
+#[must_use]
+pub fn closest<'a>(rejections: impl IntoIterator<Item = &'a Rejection>) -> Option<&'a Rejection> {
+    rejections.into_iter().max_by(|a, b| {
+        (a.stage, a.left)
+            .cmp(&(b.stage, b.left))
+            .then_with(|| b.failure.container_instance.cmp(&a.failure.container_instance))
+    })
+}
+
+/// Plans one service. Unknown services have an empty plan.
+#[must_use]
+pub fn service(world: &World, key: &Key) -> ServicePlan {
+    let Some(service) = world.services.get(key) else {
+        return ServicePlan::default();
+    };
+    match service.strategy {
+        _ if service.deleting => teardown::plan(world, service),
+        SchedulingStrategy::Daemon => daemon::plan(world, service),
+        // Follows.
+        SchedulingStrategy::Replica => ServicePlan::default(),
+    }
+}

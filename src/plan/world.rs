@@ -1,0 +1,418 @@
+//! The snapshot: an immutable picture of the world at one moment, in domain types.
+//!
+//! Its maps are persistent, so taking a snapshot costs nothing and the shell keeps it up to date event by event.
+//! Same world, same plan: iteration is sorted, time and the seed for ties are part of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use jiff::Timestamp;
+
+use crate::domain::expr::{Expression, ParseError};
+use crate::domain::records::{
+    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
+    PlacementFailure, Reservation, SchedulingStrategy, ServiceRef, StopCode, StopMark,
+};
+use crate::domain::resources::Resources;
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl Key {
+    /// A key of its two parts.
+    #[must_use]
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Settings of an EcsCluster that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Name.
+    pub name: String,
+    /// Being deleted: nothing is placed. (CLU-5)
+    pub deleting: bool,
+    /// Seconds after RUNNING until a task without health checks is healthy. (HEALTH-1)
+    pub healthy_after_seconds: i64,
+    /// Seconds without a ready node until replica tasks are replaced; 0 = never.
+    pub disconnected_task_timeout_seconds: i64,
+    /// Namespaces that may place tasks; `None`: all.
+    pub allowed_namespaces: Option<BTreeSet<String>>,
+    /// Namespaces that may run daemons; `None`: all.
+    pub daemon_namespaces: Option<BTreeSet<String>>,
+}
+
+/// A container instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// Name, equal to the node's.
+    pub name: String,
+    /// Uid of the ContainerInstance.
+    pub uid: String,
+    /// resourceVersion of the ContainerInstance.
+    pub version: u64,
+    /// EcsCluster it belongs to.
+    pub cluster: String,
+    /// Effective status: the user's wish, the node's state and the recorded status together.
+    pub status: InstanceStatus,
+    /// Node is ready. (CI-6)
+    pub connected: bool,
+    /// When the node was last seen ready, if it is not now.
+    pub disconnected_since: Option<Timestamp>,
+    /// Takes new tasks: not cordoned, no taint that is not tolerated.
+    pub schedulable: bool,
+    /// Version of the kubelet.
+    pub agent_version: Option<String>,
+    /// Id of the machine.
+    pub ec2_instance_id: String,
+    /// When the node joined.
+    pub registered_at: Option<Timestamp>,
+    /// Built-in and custom attributes.
+    pub attributes: BTreeMap<String, Option<String>>,
+    /// What the node offers.
+    pub registered: Resources,
+    /// What Pods that are not ours take.
+    pub foreign: Resources,
+    /// The ledger's entries.
+    pub reservations: Vec<Reservation>,
+    /// Whether Tasks are bound here that the ledger has no entry for: nothing new is reserved until it has.
+    pub overcommitted: bool,
+}
+
+impl Instance {
+    /// Registered less foreign less reserved. (RES-8)
+    #[must_use]
+    pub fn remaining(&self) -> Resources {
+        let reserved = Resources::sum(self.reservations.iter().map(|r| &r.amounts));
+        self.registered.remaining(&self.foreign).remaining(&reserved)
+    }
+
+    /// The entry of a task.
+    #[must_use]
+    pub fn reservation(&self, task: &Key) -> Option<&Reservation> {
+        self.reservations
+            .iter()
+            .find(|r| r.task == task.name && r.namespace == task.namespace)
+    }
+}
+
+/// A revision of a task definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// Namespace and object name.
+    pub key: Key,
+    /// Uid of the object.
+    pub uid: String,
+    /// Family.
+    pub family: String,
+    /// Revision.
+    pub revision: i64,
+    /// ACTIVE. (TD-3)
+    pub active: bool,
+    /// Being deleted. (TD-6)
+    pub deleting: bool,
+    /// What a task of it takes, or why no task can be made of it.
+    pub demand: Result<Resources, Vec<String>>,
+    /// Its own constraints, or the first that cannot be read. (TD-14)
+    pub constraints: Result<Vec<Expression>, ParseError>,
+    /// Attributes that an instance must have. (ATTR-9)
+    pub required_attributes: Vec<Attribute>,
+    /// Whether an essential container has a health check. (HEALTH-1)
+    pub health_checked: bool,
+}
+
+impl Definition {
+    /// `family:revision`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.family, self.revision)
+    }
+}
+
+/// A ranking of candidates. (STRAT)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Any. (STRAT-2)
+    Random,
+    /// Fewest tasks on the instance. (STRAT-3)
+    SpreadInstance,
+    /// Fewest tasks in the group of instances with the same value of this attribute. (STRAT-3)
+    SpreadAttribute(String),
+    /// Least CPU left. (STRAT-6)
+    BinpackCpu,
+    /// Least memory left. (STRAT-6)
+    BinpackMemory,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Namespace and object name.
+    pub key: Key,
+    /// Uid.
+    pub uid: String,
+    /// resourceVersion of the EcsService.
+    pub version: u64,
+    /// When it was created; older daemons come first.
+    pub created_at: Timestamp,
+    /// ECS name: its tasks are in group `service:NAME`.
+    pub ecs_name: String,
+    /// EcsCluster.
+    pub cluster: String,
+    /// Being deleted. (SVC-3)
+    pub deleting: bool,
+    /// REPLICA or DAEMON.
+    pub strategy: SchedulingStrategy,
+    /// `spec.desiredCount`; 0 for daemons.
+    pub desired_count: u32,
+    /// `spec.taskDefinition`.
+    pub requested_definition: String,
+    /// `spec.forceNewDeployment`.
+    pub forced: Option<String>,
+    /// minimumHealthyPercent. (PCT-2)
+    pub minimum_healthy_percent: u32,
+    /// maximumPercent. (PCT-2)
+    pub maximum_percent: u32,
+    /// Constraints of the service, or the first that cannot be read.
+    pub constraints: Result<Vec<Expression>, ParseError>,
+    /// distinctInstance is asked. (CONS-4)
+    pub distinct_instance: bool,
+    /// Strategies in order. (STRAT-7)
+    pub strategies: Vec<Strategy>,
+    /// `status.deployments`, PRIMARY first.
+    pub deployments: Vec<Deployment>,
+    /// `status.allocations`.
+    pub allocations: Vec<Allocation>,
+    /// `status.stopping`.
+    pub stopping: Vec<StopMark>,
+    /// `status.observedTaskVersion`; nobody plans on an older Task store.
+    pub observed_task_version: u64,
+}
+
+impl Service {
+    /// Task group of its tasks. (TASK-9)
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("service:{}", self.ecs_name)
+    }
+
+    /// The PRIMARY deployment.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Deployment> {
+        self.deployments.first()
+    }
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Namespace and name (id).
+    pub key: Key,
+    /// Uid.
+    pub uid: String,
+    /// resourceVersion of the Task.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// EcsCluster.
+    pub cluster: String,
+    /// Instance it is bound to.
+    pub instance: Option<String>,
+    /// Group. (TASK-9)
+    pub group: String,
+    /// The service it belongs to.
+    pub service: Option<ServiceRef>,
+    /// Deployment id, or who started it. (TASK-10)
+    pub started_by: String,
+    /// `family:revision`.
+    pub definition: String,
+    /// RUNNING, or STOPPED (a deletionTimestamp counts as STOPPED).
+    pub desired: DesiredStatus,
+    /// Where it is in its life; a tombstone is STOPPED from its creation.
+    pub last: LastStatus,
+    /// Health. (TASK-16)
+    pub health: HealthStatus,
+    /// PENDING → RUNNING.
+    pub started_at: Option<Timestamp>,
+    /// → STOPPED.
+    pub stopped_at: Option<Timestamp>,
+    /// Why it stopped.
+    pub stop_code: Option<StopCode>,
+    /// It will never run.
+    pub tombstone: bool,
+    /// Protected from scale-in and deployments until then. (PROT-1)
+    pub protected_until: Option<Timestamp>,
+}
+
+impl Task {
+    /// Whether the task has not ended.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.last != LastStatus::Stopped
+    }
+
+    /// Whether it should run.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.desired == DesiredStatus::Running && self.alive()
+    }
+
+    /// Whether it belongs to a DAEMON service.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.service.as_ref().is_some_and(|s| s.daemon)
+    }
+}
+
+/// Why an instance was passed over, with how far it came. (PLACE-2, EVT-7)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The reason per instance.
+    pub failure: PlacementFailure,
+    /// EVT-6's words for it.
+    pub detail: String,
+    /// Number of filter stages it passed.
+    pub stage: u8,
+    /// What is left of the resource that is short; 0 in the other stages.
+    pub left: i64,
+}
+
+impl Rejection {
+    /// Whether all that stands in the way is room.
+    #[must_use]
+    pub fn lacks_resources(&self) -> bool {
+        self.stage >= super::eligibility::stage::RESOURCE
+    }
+}
+
+/// The picture of the world.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Wall clock, for convenience deadlines only.
+    pub now: Timestamp,
+    /// Seed of random choices.
+    pub seed: u64,
+    /// resourceVersion up to which the Task store is known to be complete.
+    pub task_version: u64,
+    /// EcsClusters by name.
+    pub clusters: OrdMap<String, Arc<Cluster>>,
+    /// ContainerInstances by name.
+    pub instances: OrdMap<String, Arc<Instance>>,
+    /// TaskDefinitions by namespace and object name.
+    pub definitions: OrdMap<Key, Arc<Definition>>,
+    /// EcsServices.
+    pub services: OrdMap<Key, Arc<Service>>,
+    tasks: OrdMap<Key, Arc<Task>>,
+    by_instance: OrdMap<String, OrdSet<Key>>,
+    by_service: OrdMap<String, OrdSet<Key>>,
+}
+
+impl World {
+    /// Puts a task in, or replaces it.
+    pub fn put_task(&mut self, task: Task) {
+        let task = Arc::new(task);
+        self.remove_task(&task.key);
+        if let Some(instance) = &task.instance {
+            self.by_instance
+                .entry(instance.clone())
+                .or_default()
+                .insert(task.key.clone());
+        }
+        if let Some(service) = &task.service {
+            self.by_service
+                .entry(service.uid.clone())
+                .or_default()
+                .insert(task.key.clone());
+        }
+        self.tasks.insert(task.key.clone(), task);
+    }
+
+    /// Takes a task out.
+    pub fn remove_task(&mut self, key: &Key) {
+        let Some(old) = self.tasks.remove(key) else { return };
+        let drop_from = |index: &mut OrdMap<String, OrdSet<Key>>, of: &String| {
+            if let Some(set) = index.get_mut(of) {
+                set.remove(key);
+                if set.is_empty() {
+                    index.remove(of);
+                }
+            }
+        };
+        if let Some(instance) = &old.instance {
+            drop_from(&mut self.by_instance, instance);
+        }
+        if let Some(service) = &old.service {
+            drop_from(&mut self.by_service, &service.uid);
+        }
+    }
+
+    /// A task by its key.
+    #[must_use]
+    pub fn task(&self, key: &Key) -> Option<&Arc<Task>> {
+        self.tasks.get(key)
+    }
+
+    /// All tasks, sorted by key.
+    pub fn tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.values()
+    }
+
+    /// Tasks bound to an instance, stopped ones included.
+    pub fn tasks_on<'a>(&'a self, instance: &str) -> impl Iterator<Item = &'a Arc<Task>> {
+        self.by_instance
+            .get(instance)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
+    }
+
+    /// Tasks of a service by its uid, stopped ones included.
+    pub fn tasks_of<'a>(&'a self, service_uid: &str) -> impl Iterator<Item = &'a Arc<Task>> {
+        self.by_service
+            .get(service_uid)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.tasks.get(key))
+    }
+
+    /// A TaskDefinition by namespace and what a user wrote: `family`, `family:revision` or an ARN that ends so. A
+    /// bare family is its latest ACTIVE revision. (TD-4, ARN-2)
+    #[must_use]
+    pub fn definition(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
+        let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
+        let of_family = |family: &str, revision: Option<i64>| {
+            self.definitions
+                .values()
+                .filter(|d| d.key.namespace == namespace && d.family == family && !d.deleting)
+                .filter(|d| revision.map_or(d.active, |r| r == d.revision))
+                .max_by_key(|d| d.revision)
+        };
+        match short.rsplit_once(':') {
+            Some((family, revision)) => of_family(family, Some(revision.parse().ok()?)),
+            None => of_family(short, None),
+        }
+    }
+
+    /// Instances of a cluster, sorted by name.
+    pub fn instances_of<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Arc<Instance>> {
+        self.instances.values().filter(move |i| i.cluster == cluster)
+    }
+}
