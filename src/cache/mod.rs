@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, labels};
+use crate::build::effective_request;
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
 use store::{Store, key_of};
@@ -159,7 +160,7 @@ impl Cache {
             let task = pod.metadata.labels.as_ref().and_then(|l| l.get(labels::TASK));
             !task.is_some_and(|task| reserved(pod.metadata.namespace.as_deref().unwrap_or_default(), task))
         });
-        let requests: Vec<Resources> = foreign.map(|pod| node::requests(pod)).collect();
+        let requests: Vec<Resources> = foreign.filter_map(|pod| pod.spec.as_ref()).map(effective_request).collect();
         Resources::sum(&requests)
     }
 }

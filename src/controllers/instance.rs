@@ -12,7 +12,7 @@ use super::Context;
 use super::errors::Error;
 use crate::api::{ContainerInstance, InstanceStatus, TaskSpec};
 use crate::build;
-use crate::cache::node::{describe as describe_node, pod_ended, requests};
+use crate::cache::node::{describe as describe_node, pod_ended};
 use crate::domain::records::{Reservation, SchedulingStrategy};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
@@ -80,7 +80,7 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
         let object = context.cache.tasks.get(key)?;
         let name = build::pod_name(&object)?;
         let pod = context.cache.pods.get(&Key::new(&key.namespace, name))?;
-        Some(requests(&pod)).filter(|_| !pod_ended(&pod))
+        pod.spec.as_ref().map(build::effective_request).filter(|_| !pod_ended(&pod))
     };
     world.tasks_on(instance).map(|task| Bound { task: task.clone(), pod: pod_of(&task.key) }).collect()
 }

@@ -26,6 +26,8 @@ use crate::runtime::backoff::jittered;
 const KEEP: Duration = Duration::from_secs(3600);
 /// A task is looked at again at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
+/// A task whose containers cannot start is stopped after this time.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Wait before looking again at something that moved.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -177,6 +179,19 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
     if let Some(text) = &seen.failed_to_start {
         return stop(context, task, StopCode::TaskFailedToStart, &format!("Task failed to start: {text}")).await;
     }
+    if let Some(text) = &seen.cannot_start
+        && let Some(left) = patience(task)
+    {
+        // image pulls and the like may heal; a task that never started is given up after a while
+        let mut status = task.status.clone().unwrap_or_default();
+        fill(&mut status, task, &seen);
+        checked(context.ledger.report_task(task, &status).await)?;
+        info!(task = %key_of(task), %text, "cannot start yet");
+        return Ok(Action::requeue(left));
+    }
+    if let Some(text) = &seen.cannot_start {
+        return stop(context, task, StopCode::TaskFailedToStart, text).await;
+    }
     if seen.essential_exited.is_some() || seen.ended {
         let reason = "Essential container in task exited";
         return stop(context, task, StopCode::EssentialContainerExited, reason).await;
@@ -194,6 +209,13 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
         (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
         (outcome, _) => checked(outcome),
     }
+}
+
+/// How long a task that cannot start is waited for yet.
+fn patience(task: &Task) -> Option<Duration> {
+    let created = task.metadata.creation_timestamp.as_ref()?.0;
+    let age = Duration::try_from(Timestamp::now().duration_since(created)).unwrap_or_default();
+    START_PATIENCE.checked_sub(age).filter(|left| !left.is_zero())
 }
 
 fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {

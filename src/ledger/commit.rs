@@ -70,7 +70,7 @@ impl Ledger {
         (report.started, report.again) = started;
         report.again |= stops;
         report.stopped = seen_stops;
-        if !decided {
+        if daemon && (!decided || !report.started.is_empty()) {
             self.report_daemon(service, plan, &mut report).await;
         }
         report
