@@ -15,6 +15,7 @@
 )]
 
 pub mod cluster;
+pub mod conditions;
 pub mod container_definition;
 pub mod container_instance;
 pub mod ecs_only;

@@ -9,12 +9,12 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 use super::store::{key_of, version_of};
-use crate::api;
+use crate::api::{self, TaskDefinitionState};
 use crate::build;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
     DesiredStatus, InstanceStatus, LastStatus, PlacementConstraint, PlacementConstraintType, PlacementStrategy,
-    PlacementStrategyType, SchedulingStrategy, TaskDefinitionState,
+    PlacementStrategyType, SchedulingStrategy,
 };
 use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task};
 

@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use kube::{Resource, ResourceExt};
+use tokio::sync::watch;
 
 use crate::plan::world::Key;
 
@@ -50,6 +52,7 @@ struct Inner<K> {
 pub struct Store<K> {
     inner: RwLock<Inner<K>>,
     index: Index<K>,
+    progress: watch::Sender<u64>,
 }
 
 /// resourceVersion of an object as a number; 0 if it has none.
@@ -73,7 +76,7 @@ impl<K: Resource> Store<K> {
             version: 0,
             synced: false,
         };
-        Self { inner: RwLock::new(inner), index }
+        Self { inner: RwLock::new(inner), index, progress: watch::Sender::new(0) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner<K>> {
@@ -134,6 +137,14 @@ impl<K: Resource> Store<K> {
     pub fn advance(&self, version: u64) {
         let mut inner = self.write();
         inner.version = inner.version.max(version);
+        self.progress.send_replace(inner.version);
+    }
+
+    /// Waits until the store is complete up to `version`; false if that takes longer than `limit`.
+    pub async fn reached(&self, version: u64, limit: Duration) -> bool {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|known| *known >= version);
+        tokio::time::timeout(limit, reached).await.is_ok_and(|known| known.is_ok())
     }
 
     /// Takes out an object that a watch says is deleted.
@@ -168,6 +179,7 @@ impl<K: Resource> Store<K> {
         }
         inner.version = version;
         inner.synced = true;
+        self.progress.send_replace(version);
         changes
     }
 }

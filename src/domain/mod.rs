@@ -4,3 +4,5 @@ pub mod expr;
 pub mod quantity;
 pub mod records;
 pub mod resources;
+pub mod rollout;
+pub mod units;

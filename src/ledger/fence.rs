@@ -4,10 +4,13 @@
 //! can arrive at most T + T2 + E after the authorising write it rests on.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::plan::world::Key;
 
 /// A Pod is created only within this time of the authorising write (T).
 pub const AUTHORISATION: Duration = Duration::from_secs(5);
@@ -29,6 +32,12 @@ struct Mine {
     create: PodCreate,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    since: Instant,
+    given_up: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Seen {
     author: String,
@@ -46,40 +55,57 @@ pub enum PodPermit {
     Wait(Duration),
 }
 
+/// Whether an `authorised-by` value (`PROCESS.NUMBER`, new with every write) is of this process.
+fn is_by(author: &str, process: &str) -> bool {
+    author.split('.').next() == Some(process)
+}
+
 /// Per Task uid: own authorising writes, and the last one seen of others.
 #[derive(Debug, Default)]
 pub struct Fences {
     mine: Mutex<HashMap<String, Mine>>,
     seen: Mutex<HashMap<String, Seen>>,
     ended: Mutex<HashMap<String, Instant>>,
+    unseen: Mutex<HashMap<Key, Unseen>>,
+    count: AtomicU64,
 }
 
 impl Fences {
+    /// A new value for `authorised-by`. It differs with every write, so that everybody sees that one was made.
+    pub fn author(&self, process: &str) -> String {
+        format!("{process}.{}", self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// This process made an authorising write on a Task, begun at `since`.
     pub fn authorised(&self, uid: &str, since: Instant) {
         let mine = Mine { since, create: PodCreate::NotSent };
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), mine);
     }
 
-    /// A Pod create is being sent; until [`Fences::answered`] its end is uncertain.
-    pub fn sending(&self, uid: &str) {
-        self.set(uid, PodCreate::Uncertain);
+    /// Claims the one Pod create that an authorising write allows: until [`Fences::answered`] its end is uncertain.
+    /// False if it was claimed before.
+    pub fn claim(&self, uid: &str) -> bool {
+        let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = mine.get_mut(uid).filter(|mine| mine.create == PodCreate::NotSent) else { return false };
+        entry.create = PodCreate::Uncertain;
+        true
     }
 
     /// The Pod create was answered, by success or refusal.
     pub fn answered(&self, uid: &str) {
-        self.set(uid, PodCreate::Answered);
-    }
-
-    fn set(&self, uid: &str, create: PodCreate) {
         if let Some(mine) = self.mine.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
-            mine.create = create;
+            mine.create = PodCreate::Answered;
         }
     }
 
     /// How long since this process began its authorising write on the Task.
     pub fn age(&self, uid: &str) -> Option<Duration> {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(|mine| mine.since.elapsed())
+    }
+
+    fn unused(&self, uid: &str) -> bool {
+        let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        mine.get(uid).is_some_and(|mine| mine.create == PodCreate::NotSent)
     }
 
     /// When `author`'s authorising write on the Task was first seen here.
@@ -99,7 +125,7 @@ impl Fences {
         if author.is_empty() {
             return None;
         }
-        if author == process
+        if is_by(author, process)
             && let Some(mine) = self.mine.lock().unwrap_or_else(PoisonError::into_inner).get(uid)
         {
             // the author that never sent a create, or knows its answer, need not wait
@@ -116,7 +142,7 @@ impl Fences {
         if let Some(wait) = self.wait(uid, author, process) {
             return PodPermit::Wait(wait);
         }
-        let fresh = author == process && self.age(uid).is_some_and(|age| age < AUTHORISATION);
+        let fresh = is_by(author, process) && self.unused(uid) && self.age(uid).is_some_and(|age| age < AUTHORISATION);
         if fresh { PodPermit::Create } else { PodPermit::Authorise }
     }
 
@@ -124,6 +150,32 @@ impl Fences {
     pub fn finalizer_wait(&self, uid: &str) -> Option<Duration> {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         remaining(*ended.entry(uid.to_owned()).or_insert_with(Instant::now))
+    }
+
+    /// For how long a reserved task has not been seen as a Task here.
+    pub fn unseen_for(&self, namespace: &str, task: &str) -> Duration {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Unseen { since: Instant::now(), given_up: false };
+        unseen.entry(Key::new(namespace, task)).or_insert(fresh).since.elapsed()
+    }
+
+    /// The task was seen.
+    pub fn seen_task(&self, namespace: &str, task: &str) {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::new(namespace, task));
+    }
+
+    /// The task can't come any more although no tombstone could be made: its namespace is going and F3's wait is over.
+    pub fn give_up(&self, namespace: &str, task: &str) {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = unseen.get_mut(&Key::new(namespace, task)) {
+            entry.given_up = true;
+        }
+    }
+
+    /// Whether [`Fences::give_up`] was said of the task.
+    pub fn given_up(&self, namespace: &str, task: &str) -> bool {
+        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen.get(&Key::new(namespace, task)).is_some_and(|entry| entry.given_up)
     }
 
     /// Forgets a Task that is gone.
@@ -150,9 +202,9 @@ mod tests {
     async fn f2_the_author_creates_within_t_and_authorises_again_later() {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
-        assert_eq!(fences.permit("u", "me", "me"), PodPermit::Create);
+        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Create);
         pass(5).await;
-        assert_eq!(fences.permit("u", "me", "me"), PodPermit::Authorise);
+        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Authorise);
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,14 +228,16 @@ mod tests {
     async fn f3_an_uncertain_create_is_waited_for_and_an_answered_one_is_not() {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
-        assert_eq!(fences.wait("u", "me", "me"), None);
-        fences.sending("u");
-        assert_eq!(fences.wait("u", "me", "me"), Some(FENCE));
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
+        assert!(fences.claim("u") && !fences.claim("u"), "one create per authorising write");
+        assert_eq!(fences.wait("u", "me.1", "me"), Some(FENCE));
         fences.answered("u");
-        assert_eq!(fences.wait("u", "me", "me"), None);
-        fences.sending("u");
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
+        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Authorise, "a new create needs a new write");
+        fences.authorised("u", Instant::now());
+        assert!(fences.claim("u"));
         pass(30).await;
-        assert_eq!(fences.wait("u", "me", "me"), None);
+        assert_eq!(fences.wait("u", "me.1", "me"), None);
     }
 
     #[tokio::test(start_paused = true)]

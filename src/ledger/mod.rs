@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "this module and its children are the writers")]
 
 pub mod commit;
+pub mod describe;
 pub mod fence;
 pub mod instance;
 pub mod outcome;

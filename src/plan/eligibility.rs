@@ -86,11 +86,11 @@ impl InstanceView for View<'_> {
 }
 
 /// Where in the chain an instance fell out; larger is further. (EVT-7)
-mod stage {
-    pub(super) const STATUS: u8 = 0;
-    pub(super) const ATTRIBUTE: u8 = 1;
-    pub(super) const CONSTRAINT: u8 = 2;
-    pub(super) const RESOURCE: u8 = 3;
+pub(super) mod stage {
+    pub(in crate::plan) const STATUS: u8 = 0;
+    pub(in crate::plan) const ATTRIBUTE: u8 = 1;
+    pub(in crate::plan) const CONSTRAINT: u8 = 2;
+    pub(in crate::plan) const RESOURCE: u8 = 3;
 }
 
 fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: String) -> Rejection {
@@ -103,6 +103,7 @@ fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: 
         failure,
         detail: evt,
         stage,
+        left: 0,
     }
 }
 
@@ -191,35 +192,35 @@ pub fn check_rules(
 #[must_use]
 pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Resources) -> Option<Rejection> {
     let lack = remaining.lack_for(demand)?;
-    let (evt, detail) = match lack {
+    let (evt, detail, left) = match lack {
         Lack::Cpu => (
             "has insufficient CPU units available".to_owned(),
             format!("asked {} CPU units, {} left", demand.cpu, remaining.cpu),
+            remaining.cpu,
         ),
         Lack::Memory => (
             "has insufficient memory available".to_owned(),
             format!("asked {} MiB, {} left", demand.memory, remaining.memory),
+            remaining.memory,
         ),
         Lack::Ports => (
             "is already using a port required by your task".to_owned(),
             String::new(),
+            0,
         ),
         Lack::Gpu => (
             format!("encountered error \"{lack}\""),
             format!("asked {} GPUs, {} left", demand.gpu, remaining.gpu),
+            remaining.gpu,
         ),
         Lack::Pods => (
             format!("encountered error \"{lack}\""),
             "no Pod slot is left on the node".to_owned(),
+            remaining.pods,
         ),
     };
-    Some(rejection(
-        instance,
-        stage::RESOURCE,
-        &lack.to_string(),
-        evt,
-        detail,
-    ))
+    let rejected = rejection(instance, stage::RESOURCE, &lack.to_string(), evt, detail);
+    Some(Rejection { left, ..rejected })
 }
 
 /// Whether no other task of the group is wanted on the instance. (CONS-4, CONS-5, CONS-7)

@@ -1,11 +1,32 @@
 //! Pure planners: a snapshot of the world in, a plan out. No I/O, clock or randomness; they never fail, they explain.
 
+mod choice;
+mod daemon;
+pub mod deployment;
+mod drain;
 pub mod eligibility;
+mod members;
+mod teardown;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod texts;
 pub mod world;
 
-use crate::domain::records::{Deployment, PlacementFailure};
+use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::Resources;
-use world::{Key, Rejection};
+use world::{Key, Rejection, World};
+
+/// Most tasks a pass starts for a service, those already given an id included: bounds the service's status, where
+/// each id waits as a record of about 120 bytes, and the Tasks one write may answer for.
+pub const STARTS_MAX: usize = 200;
+
+/// Most stops that are decided on and not yet carried out, for the same reason.
+pub const STOPS_MAX: usize = 200;
+
+/// Most instances named in `failures`: enough to see the pattern, few enough for a status.
+pub const FAILURES_MAX: usize = 50;
 
 /// A task to be started on an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +79,26 @@ pub struct ServicePlan {
     pub wake_at: Option<jiff::Timestamp>,
 }
 
-/// The closest of several rejections: furthest stage, then lowest id. (EVT-7)
+/// The closest of several rejections: furthest stage, then most left of what is short, then lowest id. (EVT-7)
 #[must_use]
-pub fn closest(rejections: &[Rejection]) -> Option<&Rejection> {
-    rejections.iter().max_by(|a, b| {
-        a.stage
-            .cmp(&b.stage)
+pub fn closest<'a>(rejections: impl IntoIterator<Item = &'a Rejection>) -> Option<&'a Rejection> {
+    rejections.into_iter().max_by(|a, b| {
+        (a.stage, a.left)
+            .cmp(&(b.stage, b.left))
             .then_with(|| b.failure.container_instance.cmp(&a.failure.container_instance))
     })
+}
+
+/// Plans one service. Unknown services have an empty plan.
+#[must_use]
+pub fn service(world: &World, key: &Key) -> ServicePlan {
+    let Some(service) = world.services.get(key) else {
+        return ServicePlan::default();
+    };
+    match service.strategy {
+        _ if service.deleting => teardown::plan(world, service),
+        SchedulingStrategy::Daemon => daemon::plan(world, service),
+        // Follows.
+        SchedulingStrategy::Replica => ServicePlan::default(),
+    }
 }

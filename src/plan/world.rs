@@ -291,6 +291,16 @@ pub struct Rejection {
     pub detail: String,
     /// Number of filter stages it passed.
     pub stage: u8,
+    /// What is left of the resource that is short; 0 in the other stages.
+    pub left: i64,
+}
+
+impl Rejection {
+    /// Whether all that stands in the way is room.
+    #[must_use]
+    pub fn lacks_resources(&self) -> bool {
+        self.stage >= super::eligibility::stage::RESOURCE
+    }
 }
 
 /// The picture of the world.

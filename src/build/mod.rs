@@ -1,0 +1,34 @@
+//! Pure builders: a `TaskDefinition` and a `Task` become a Pod, and a Pod is read back in ECS's terms.
+//!
+//! Nothing here talks to the network, a clock or a random source. One way leads from a definition to a Pod
+//! ([`template`]), and [`unsupported`], [`demand`] and [`pod`] all walk it: what [`unsupported`] calls refused is exactly
+//! what [`pod`] would fail with, and the Pod never asks the kubelet for more than [`demand`] told the ledger.
+//!
+//! What ECS offers and Kubernetes has no counterpart for is refused or reported by name, never dropped.
+
+mod containers;
+mod demand;
+mod depends_on;
+mod effective;
+mod env;
+mod names;
+mod network;
+mod pod;
+mod probes;
+mod reading;
+mod security;
+mod status;
+mod template;
+mod tolerations;
+mod unsupported;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
+
+pub use demand::demand;
+pub use effective::effective_request;
+pub use names::container_names;
+pub use pod::{PodInput, pod, pod_name};
+pub use status::{EssentialExit, Observed, PodObservation, observe};
+pub use unsupported::{Refusals, unsupported};

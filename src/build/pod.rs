@@ -1,0 +1,131 @@
+//! Task + definition + cluster → Pod.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+
+use crate::api::{EcsCluster, Task, TaskDefinition, finalizers, labels};
+
+use super::demand::Sizes;
+use super::template::template;
+use super::tolerations::tolerations;
+
+/// Tells cluster-autoscaler that the Pod does not keep its node.
+const AUTOSCALER_DAEMON: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod";
+/// Hex digits of the Task's uid in the Pod's name.
+const UID_DIGITS: usize = 8;
+
+/// What a Pod is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct PodInput<'a> {
+    /// The task, with uid and namespace.
+    pub task: &'a Task,
+    /// Its definition.
+    pub definition: &'a TaskDefinition,
+    /// Its cluster.
+    pub cluster: &'a EcsCluster,
+    /// Whether it is a task of a DAEMON service.
+    pub daemon: bool,
+    /// The node it is bound to.
+    pub node_name: &'a str,
+}
+
+/// Name of a task's Pod: the task's name and the first 8 hex digits of its uid. `None` before the API server gave it one.
+#[must_use]
+pub fn pod_name(task: &Task) -> Option<String> {
+    let name = task.metadata.name.as_deref()?;
+    let uid = task.metadata.uid.as_deref()?;
+    let digits: String = uid
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(UID_DIGITS)
+        .collect();
+    (digits.len() == UID_DIGITS).then(|| format!("{name}-{}", digits.to_ascii_lowercase()))
+}
+
+/// Builds the one Pod of a task. (design F5)
+///
+/// # Errors
+/// A sentence for each thing that has no counterpart in a Pod or that ECS would not have registered.
+pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
+    let task = input.task;
+    let (built, refusals) = template(&input.definition.spec);
+    let mut errors = refusals.refused;
+    if let Err(mut sizes) = Sizes::of(&input.definition.spec) {
+        errors.append(&mut sizes);
+    }
+    let (Some(name), Some(owner), Some(namespace)) = (
+        pod_name(task),
+        task.controller_owner_ref(&()),
+        task.metadata.namespace.clone(),
+    ) else {
+        errors.push("The task was not yet stored: it has no uid or no namespace.".to_owned());
+        return Err(errors);
+    };
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut spec = built.spec;
+    let settings = &input.cluster.spec;
+    let role = input
+        .definition
+        .spec
+        .task_role_arn
+        .as_ref()
+        .and_then(|role| settings.role_mappings.get(role));
+    spec.node_name = Some(input.node_name.to_owned());
+    spec.tolerations = Some(tolerations(
+        input.cluster,
+        input.daemon,
+        spec.host_network.unwrap_or(false),
+    ));
+    spec.priority_class_name = if input.daemon {
+        settings.daemon_priority_class_name.clone()
+    } else {
+        settings.replica_priority_class_name.clone()
+    };
+    spec.automount_service_account_token = Some(role.is_some());
+    spec.service_account_name = Some(role.map_or("default", String::as_str).to_owned());
+    let mut annotations = built.annotations;
+    if input.daemon {
+        annotations.insert(AUTOSCALER_DAEMON.to_owned(), "true".to_owned());
+    }
+    Ok(Pod {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(namespace),
+            labels: Some(pod_labels(input)),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            finalizers: Some(vec![finalizers::POD.to_owned()]),
+            owner_references: Some(vec![OwnerReference {
+                block_owner_deletion: Some(true),
+                ..owner
+            }]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: None,
+    })
+}
+
+/// Our labels. Daemon and run-once Pods are held: the eviction API must not touch them before their turn.
+fn pod_labels(input: &PodInput<'_>) -> BTreeMap<String, String> {
+    let task = input.task;
+    let service = task.spec.service.as_ref();
+    let mut result = BTreeMap::from([
+        (labels::CLUSTER.to_owned(), task.spec.cluster.clone()),
+        (
+            labels::TASK.to_owned(),
+            task.metadata.name.clone().unwrap_or_default(),
+        ),
+    ]);
+    if let Some(service) = service {
+        result.insert(labels::SERVICE.to_owned(), service.name.clone());
+    }
+    if input.daemon || service.is_none() {
+        result.insert(labels::HOLD.to_owned(), "true".to_owned());
+    }
+    result
+}

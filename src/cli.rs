@@ -1,0 +1,81 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Amazon ECS scheduling semantics on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "ecs-operator", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(RunArgs),
+    /// Help to take the operator out of a cluster.
+    Uninstall(UninstallArgs),
+}
+
+/// How to reach the API server and how to log.
+#[derive(Clone, Debug, Args)]
+pub struct CommonArgs {
+    /// Kubeconfig file; without it the cluster that the process runs in.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Form of the logs.
+    #[arg(long, env = "ECS_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or a filter such as `info,ecs_operator::ledger=debug`.
+    #[arg(long = "log", env = "ECS_OPERATOR_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// How to reach the API server and how to log.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Namespace of the lease: the operator's own.
+    #[arg(long, env = "ECS_OPERATOR_NAMESPACE", default_value = "ecs-operator")]
+    pub namespace: String,
+    /// Name of this process for the lease.
+    #[arg(long, env = "POD_NAME", default_value = "ecs-operator")]
+    pub pod_name: String,
+    /// Name of the lease.
+    #[arg(long, env = "ECS_OPERATOR_LEASE_NAME", default_value = "ecs-operator")]
+    pub lease_name: String,
+    /// Every replica plans, not only the holder of the lease.
+    #[arg(long, env = "ECS_OPERATOR_ALL_ACTIVE", action = ArgAction::Set, num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    pub all_active: bool,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "ECS_OPERATOR_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    pub admin_listen: SocketAddr,
+}
+
+/// Options of `uninstall`.
+#[derive(Clone, Debug, Args)]
+pub struct UninstallArgs {
+    /// How to reach the API server and how to log.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Take our finalizers off all objects, so that they can be deleted with no operator running. Containers go on.
+    #[arg(long, required = true)]
+    pub release_finalizers: bool,
+}
+
+/// Form of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

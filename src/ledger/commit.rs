@@ -1,0 +1,277 @@
+//! A whole plan of one service, in the order that leaves at worst an unused id or share: allocate, reserve, create, run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, stream};
+use kube::ResourceExt;
+use tracing::{debug, info, warn};
+
+use super::Ledger;
+use super::instance::{Ask, Denied};
+use super::outcome::Outcome;
+use super::pod::PodCreated;
+use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
+use super::task::Created;
+use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
+use crate::build;
+use crate::domain::records::{SchedulingStrategy, ServiceRef, StopCode};
+use crate::plan::world::{Key, Service, World};
+use crate::plan::{ServicePlan, Stop};
+
+/// Requests of one pass that are under way at a time.
+const PARALLEL: usize = 16;
+
+/// What became of a pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Somebody else moved something: plan again at once.
+    pub again: bool,
+    /// Tasks started.
+    pub started: Vec<String>,
+    /// Tasks told to stop.
+    pub stopped: Vec<String>,
+    /// Event messages that are new.
+    pub said: Vec<String>,
+}
+
+impl Ledger {
+    /// Carries out a service's plan.
+    pub async fn commit(&self, world: &World, object: &Arc<EcsService>, service: &Service, plan: &ServicePlan) -> Report {
+        let placed = draw_ids(plan);
+        let mut report = Report::default();
+        let mut texts = plan.events.clone();
+        let daemon = service.strategy == SchedulingStrategy::Daemon;
+        let fresh: Vec<String> = placed.iter().filter(|p| p.start.id.is_none()).map(|p| p.id.clone()).collect();
+        if !fresh.is_empty() && !daemon {
+            texts.insert(0, started_text(&fresh));
+        }
+        let seen_stops: Vec<String> =
+            plan.stop.iter().filter(|s| !s.uid.is_empty()).map(|s| s.task.name.clone()).collect();
+        if !seen_stops.is_empty() {
+            texts.insert(0, stopped_text(&seen_stops));
+        }
+        // a daemon's start needs no allocation: its share names the service; so it is not kept waiting for this write
+        let decided = !daemon || !plan.stop.is_empty() || plan.deployments != service.deployments;
+        if decided {
+            let (next, said) = next_status(world, object, service, plan, &placed, &texts);
+            if next != object.status.clone().unwrap_or_default() {
+                match self.write_service(object, &next).await {
+                    Outcome::Applied(()) => report.said = said,
+                    other => {
+                        debug!(service = %service.key, outcome = other.label(), "planning write did not take; planning again");
+                        report.again = true;
+                        return report;
+                    }
+                }
+            }
+        }
+        let (started, stops) = tokio::join!(self.start_all(service, plan, placed), self.stop_all(&plan.stop));
+        (report.started, report.again) = started;
+        report.again |= stops;
+        report.stopped = seen_stops;
+        if !decided {
+            self.report_daemon(service, plan, &mut report).await;
+        }
+        report
+    }
+
+    /// A daemon's status after its starts.
+    async fn report_daemon(&self, service: &Service, plan: &ServicePlan, report: &mut Report) {
+        let world = self.cache.snapshot(jiff::Timestamp::now(), 0);
+        let (Some(object), Some(current)) =
+            (self.cache.services.get(&service.key), world.services.get(&service.key).cloned())
+        else {
+            return;
+        };
+        let mut texts = plan.events.clone();
+        if !report.started.is_empty() {
+            texts.insert(0, started_text(&report.started));
+        }
+        let (next, said) = next_status(&world, &object, &current, plan, &[], &texts);
+        if next == object.status.clone().unwrap_or_default() {
+            return;
+        }
+        match self.write_service(&object, &next).await {
+            Outcome::Applied(()) => report.said = said,
+            _ => report.again = true,
+        }
+    }
+
+    async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: Vec<Placed>) -> (Vec<String>, bool) {
+        let mut by_instance: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
+        for one in placed {
+            by_instance.entry(one.start.instance.clone()).or_default().push(one);
+        }
+        let mut groups = Vec::new();
+        for (instance, group) in by_instance {
+            groups.push(async move { self.start_on(service, plan, &instance, group).await }.boxed());
+        }
+        let mut results = stream::iter(groups).buffer_unordered(PARALLEL);
+        let (mut started, mut again) = (Vec::new(), false);
+        while let Some((ids, moved)) = results.next().await {
+            started.extend(ids);
+            again |= moved;
+        }
+        (started, again)
+    }
+
+    /// Reserves on one instance, then creates the Tasks and their Pods.
+    async fn start_on(
+        &self,
+        service: &Service,
+        plan: &ServicePlan,
+        instance: &str,
+        group: Vec<Placed>,
+    ) -> (Vec<String>, bool) {
+        let daemon = service.strategy == SchedulingStrategy::Daemon;
+        let asks: Vec<Ask> = group
+            .iter()
+            .map(|p| Ask {
+                task: Key::new(&service.key.namespace, &p.id),
+                service: Some(ServiceRef {
+                    name: service.key.name.clone(),
+                    uid: service.uid.clone(),
+                    daemon,
+                    deployment: Some(p.start.deployment.clone()),
+                }),
+                amounts: p.start.demand.clone(),
+            })
+            .collect();
+        let verdicts = match self.reserve(instance, &asks).await {
+            Outcome::Applied(verdicts) => verdicts,
+            other => {
+                debug!(instance, outcome = other.label(), "reserving did not take; planning again");
+                return (Vec::new(), true);
+            }
+        };
+        let mut started = Vec::new();
+        let mut again = false;
+        for (one, verdict) in group.into_iter().zip(verdicts) {
+            if let Some(denied) = verdict {
+                info!(service = %service.key, instance, ?denied, "no share given; planning again");
+                again |= denied != Denied::Duplicate;
+                continue;
+            }
+            let Some(deployment) = plan.deployments.iter().find(|d| d.id == one.start.deployment) else { continue };
+            let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
+            if self.create_and_run(&Key::new(&service.key.namespace, &one.id), spec).await {
+                started.push(one.id);
+            }
+        }
+        (started, again)
+    }
+
+    /// Creates a Task whose share is reserved, and its Pod; whether the Task exists by this.
+    pub async fn create_and_run(&self, key: &Key, spec: TaskSpec) -> bool {
+        match self.create_task(key, spec).await {
+            Created::Here(task) => {
+                info!(task = %key, instance = task.spec.container_instance, group = task.spec.group, "started");
+                self.run(&task).await;
+                true
+            }
+            Created::Before => true,
+            Created::Refused(text) => {
+                warn!(task = %key, %text, "the API server refused the Task");
+                false
+            }
+            Created::Elsewhere | Created::Unknown => false,
+        }
+    }
+
+    /// Creates the Pod of a Task that this process just authorised. A process that was slow looks at the instance
+    /// itself first. (F2)
+    pub async fn run(&self, task: &Task) {
+        let uid = task.uid().unwrap_or_default();
+        let key = crate::cache::store::key_of(task);
+        if self.fences.age(&uid).is_none_or(|age| age >= super::fence::AUTHORISATION) {
+            return;
+        }
+        let pod = match self.build_pod(task) {
+            Ok(pod) => pod,
+            Err(problems) => {
+                self.fail_to_start(task, &problems.join("; ")).await;
+                return;
+            }
+        };
+        match self.create_pod(task, &pod).await {
+            PodCreated::Yes => {}
+            PodCreated::NoShare => warn!(task = %key, "no share in the ledger; no Pod"),
+            PodCreated::Refused(text) => self.fail_to_start(task, &text).await,
+            PodCreated::Unknown => debug!(task = %key, "Pod uncertain; looking again later"),
+        }
+    }
+
+    async fn fail_to_start(&self, task: &Task, text: &str) {
+        let key = crate::cache::store::key_of(task);
+        let (uid, version) = (task.uid().unwrap_or_default(), task.resource_version().unwrap_or_default());
+        let reason = format!("Task failed to start: {text}");
+        let outcome = self.stop_task(&key, &uid, &version, StopCode::TaskFailedToStart, &reason).await;
+        debug!(task = %key, outcome = outcome.label(), "failed to start");
+    }
+
+    fn build_pod(&self, task: &Task) -> Result<k8s_openapi::api::core::v1::Pod, Vec<String>> {
+        let namespace = task.namespace().unwrap_or_default();
+        let missing = |what: &str| vec![format!("{what} does not exist")];
+        let world = self.cache.snapshot(jiff::Timestamp::UNIX_EPOCH, 0);
+        let definition = world
+            .definition(&namespace, &task.spec.task_definition)
+            .and_then(|d| self.cache.definitions.get(&d.key))
+            .ok_or_else(|| missing(&format!("task definition {}", task.spec.task_definition)))?;
+        let cluster = self
+            .cache
+            .clusters
+            .named(&task.spec.cluster)
+            .ok_or_else(|| missing(&format!("cluster {}", task.spec.cluster)))?;
+        let node_name = task.spec.container_instance.clone().unwrap_or_default();
+        build::pod(&build::PodInput {
+            task,
+            definition: &definition,
+            cluster: &cluster,
+            daemon: task.spec.service.as_ref().is_some_and(|s| s.daemon),
+            node_name: &node_name,
+        })
+    }
+
+    /// Tells tasks to stop; whether something moved.
+    pub async fn stop_all(&self, stops: &[Stop]) -> bool {
+        let requests: Vec<_> = stops.iter().map(|stop| self.stop_one(stop).boxed()).collect();
+        let mut results = stream::iter(requests).buffer_unordered(PARALLEL);
+        let mut again = false;
+        while let Some(moved) = results.next().await {
+            again |= moved;
+        }
+        again
+    }
+
+    async fn stop_one(&self, stop: &Stop) -> bool {
+        if stop.uid.is_empty() {
+            let spec = TaskSpec { task_definition: "cancelled:0".to_owned(), ..TaskSpec::default() };
+            let spec = TaskSpec { cluster: crate::api::DEFAULT_CLUSTER.to_owned(), ..spec };
+            return !matches!(self.tombstone(&stop.task, spec, &stop.reason).await, Outcome::Applied(()));
+        }
+        let code = StopCode::ServiceSchedulerInitiated;
+        let outcome = self.stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason).await;
+        !matches!(outcome, Outcome::Applied(()) | Outcome::Gone)
+    }
+}
+
+/// The spec of a service's task.
+#[must_use]
+pub fn service_task(service: &Service, deployment: &str, definition: &str, instance: &str) -> TaskSpec {
+    TaskSpec {
+        cluster: service.cluster.clone(),
+        container_instance: Some(instance.to_owned()),
+        task_definition: definition.to_owned(),
+        desired_status: DesiredStatus::Running,
+        group: Some(service.group()),
+        started_by: Some(deployment.to_owned()),
+        service: Some(ServiceRef {
+            name: service.key.name.clone(),
+            uid: service.uid.clone(),
+            daemon: service.strategy == SchedulingStrategy::Daemon,
+            deployment: Some(deployment.to_owned()),
+        }),
+        ..TaskSpec::default()
+    }
+}

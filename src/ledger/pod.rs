@@ -1,0 +1,133 @@
+//! Pods: one per Task, ever (F5). Created by POST only, under the rules of F2.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::fence::AUTHORISATION;
+use super::outcome::Outcome;
+use super::{FIELD_MANAGER, Ledger, post};
+use crate::api::{Task, finalizers};
+use crate::cache::store::key_of;
+
+/// What became of a Pod create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodCreated {
+    /// It exists now.
+    Yes,
+    /// The share it needs is not in the ledger.
+    NoShare,
+    /// The API server refused it for good: the text.
+    Refused(String),
+    /// Nobody knows yet; the fence says when to look again.
+    Unknown,
+}
+
+impl Ledger {
+    fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Creates the Pod of a Task that this process authorised less than T ago and whose share it has seen. (F2)
+    pub async fn create_pod(&self, task: &Task, pod: &Pod) -> PodCreated {
+        let uid = task.uid().unwrap_or_default();
+        let key = key_of(task);
+        let instance = task.spec.container_instance.clone().unwrap_or_default();
+        let holds = |object: &crate::api::ContainerInstance| {
+            let entries = object.status.iter().flat_map(|s| &s.reservations);
+            entries.into_iter().any(|r| r.task == key.name && r.namespace == key.namespace)
+        };
+        match self.fences.age(&uid) {
+            None => return PodCreated::Unknown,
+            Some(age) if age >= AUTHORISATION => return PodCreated::Unknown,
+            Some(_) => {}
+        }
+        if !self.cache.instances.named(&instance).is_some_and(|object| holds(&object)) {
+            return PodCreated::NoShare;
+        }
+        if !self.fences.claim(&uid) {
+            // another part of this process is at it
+            return PodCreated::Unknown;
+        }
+        let api = self.pods(&key.namespace);
+        match self.send("pod", api.create(&post(), pod)).await {
+            Outcome::Applied(created) => {
+                self.fences.answered(&uid);
+                self.cache.pods.put(created);
+                PodCreated::Yes
+            }
+            Outcome::Exists => {
+                self.fences.answered(&uid);
+                PodCreated::Yes
+            }
+            Outcome::Refused(text) => {
+                self.fences.answered(&uid);
+                PodCreated::Refused(text)
+            }
+            Outcome::Gone => {
+                // the namespace is gone or going
+                self.fences.answered(&uid);
+                PodCreated::Refused("the namespace does not exist".to_owned())
+            }
+            Outcome::Stale | Outcome::Unknown(_) => {
+                debug!(task = %key, "uncertain whether the Pod was created");
+                PodCreated::Unknown
+            }
+        }
+    }
+
+    /// Reads a Pod from the API server itself; `Gone` proves that there is none now.
+    pub async fn read_pod(&self, namespace: &str, name: &str) -> Outcome<Pod> {
+        let api = self.pods(namespace);
+        let outcome = self.send("pod_get", api.get(name)).await;
+        if let Outcome::Applied(pod) = &outcome {
+            self.cache.pods.put(pod.clone());
+        }
+        outcome
+    }
+
+    /// Asks the kubelet to stop a Pod, with its own grace period.
+    pub async fn delete_pod(&self, pod: &Pod) -> Outcome<()> {
+        let preconditions = Preconditions { uid: pod.uid(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let api = self.pods(&pod.namespace().unwrap_or_default());
+        let name = pod.name_any();
+        self.send("pod_delete", api.delete(&name, &params)).await.map(|answer| {
+            if let Some(object) = answer.left() {
+                self.cache.pods.put(object);
+            }
+        })
+    }
+
+    /// Lets a Pod go whose end is recorded: its finalizer is taken off. (F5)
+    pub async fn free_pod(&self, pod: &Pod) -> Outcome<()> {
+        let held = pod.meta().finalizers.as_deref().unwrap_or_default();
+        if !held.iter().any(|f| f == finalizers::POD) {
+            return Outcome::Applied(());
+        }
+        let left: Vec<&String> = held.iter().filter(|f| *f != finalizers::POD).collect();
+        let change = json!({
+            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version(), "finalizers": left },
+        });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api = self.pods(&pod.namespace().unwrap_or_default());
+        let name = pod.name_any();
+        let outcome = self.send("pod", api.patch(&name, &params, &Patch::Merge(change))).await;
+        match outcome {
+            Outcome::Applied(answer) => {
+                if answer.meta().deletion_timestamp.is_none() {
+                    self.cache.pods.put(answer);
+                }
+                Outcome::Applied(())
+            }
+            Outcome::Stale => {
+                warn!(pod = name, "the Pod moved while its finalizer was taken off; again");
+                self.read_pod(&pod.namespace().unwrap_or_default(), &name).await;
+                Outcome::Stale
+            }
+            other => other.map(drop),
+        }
+    }
+}

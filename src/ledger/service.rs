@@ -1,0 +1,201 @@
+//! EcsService status: what is decided for a service is written here first, in one conditional update. (design: step 1)
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+
+use super::outcome::Outcome;
+use super::{FIELD_MANAGER, Ledger, patch, random_id};
+use crate::api::conditions::{self, State};
+use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
+use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
+use crate::plan::world::{Key, Service, World};
+use crate::plan::{ServicePlan, Start};
+
+/// Events kept in status. (EVT-1)
+const EVENTS_MAX: usize = 100;
+/// A repeated identical message is suppressed for this many seconds. (EVT-2)
+const REPEAT_SECONDS: i64 = 6 * 3600;
+
+/// A start with the id of its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Id of the task.
+    pub id: String,
+    /// What is started where.
+    pub start: Start,
+}
+
+/// Gives every start its id: the one allocated earlier, or a new one.
+#[must_use]
+pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
+    let placed = |start: &Start| Placed { id: start.id.clone().unwrap_or_else(random_id), start: start.clone() };
+    plan.start.iter().map(placed).collect()
+}
+
+/// The lists after this pass: what was seen leaves them, what is decided enters them.
+#[must_use]
+pub fn lists(
+    world: &World,
+    service: &Service,
+    plan: &ServicePlan,
+    placed: &[Placed],
+) -> (Vec<Allocation>, Vec<StopMark>) {
+    let key = |id: &str| Key::new(&service.key.namespace, id);
+    let mut allocations: Vec<Allocation> =
+        service.allocations.iter().filter(|a| world.task(&key(&a.id)).is_none()).cloned().collect();
+    if service.strategy == SchedulingStrategy::Replica {
+        for Placed { id, start } in placed.iter().filter(|p| p.start.id.is_none()) {
+            let created_at = world.now.to_string();
+            allocations.push(Allocation { id: id.clone(), deployment: start.deployment.clone(), created_at });
+        }
+    }
+    let holds = |mark: &&StopMark| match world.task(&key(&mark.id)) {
+        // still as it was decided on; anything else was carried out or is void
+        Some(task) => task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version,
+        None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
+    };
+    let mut stopping: Vec<StopMark> = service.stopping.iter().filter(holds).cloned().collect();
+    for stop in &plan.stop {
+        if !stopping.iter().any(|mark| mark.id == stop.task.name) {
+            stopping.push(StopMark {
+                id: stop.task.name.clone(),
+                uid: stop.uid.clone(),
+                task_version: stop.version.clone(),
+                reason: stop.reason.clone(),
+            });
+        }
+    }
+    (allocations, stopping)
+}
+
+/// Adds event texts, newest first, leaving out what was said before and whose cause has not gone. (EVT-1, EVT-2)
+pub fn add_events(events: &mut Vec<ServiceEvent>, name: &str, texts: &[String], now: Timestamp) -> Vec<String> {
+    let mut said = Vec::new();
+    for text in texts {
+        let message: String = format!("(service {name}) {text}").chars().take(super::task::REASON_MAX).collect();
+        let repeats = !text.starts_with("has started ") && !text.starts_with("has stopped ");
+        // a start or stop since then means that the cause had gone
+        let still = events
+            .iter()
+            .take_while(|e| !e.message.contains(") has started ") && !e.message.contains(") has stopped "))
+            .find(|e| e.message == message);
+        let recent = still.is_some_and(|e| {
+            e.created_at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at).as_secs() < REPEAT_SECONDS)
+        });
+        if repeats && recent {
+            continue;
+        }
+        events.insert(0, ServiceEvent { id: random_id(), created_at: now.to_string(), message: message.clone() });
+        said.push(message);
+    }
+    events.truncate(EVENTS_MAX);
+    said
+}
+
+/// EVT-10 for the tasks placed in a pass.
+#[must_use]
+pub fn started_text(ids: &[String]) -> String {
+    let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
+    format!("has started {} tasks: {}.", ids.len(), list.join(" "))
+}
+
+/// EVT-11 for the tasks told to stop in a pass.
+#[must_use]
+pub fn stopped_text(ids: &[String]) -> String {
+    let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
+    format!("has stopped {} running tasks: {}.", ids.len(), list.join(" "))
+}
+
+/// What the status says after this pass; `texts` are the events to add. Returns the messages that are new.
+#[must_use]
+pub fn next_status(
+    world: &World,
+    object: &EcsService,
+    service: &Service,
+    plan: &ServicePlan,
+    placed: &[Placed],
+    texts: &[String],
+) -> (EcsServiceStatus, Vec<String>) {
+    let old = object.status.clone().unwrap_or_default();
+    let mut next = old.clone();
+    let count = |last: fn(LastStatus) -> bool| {
+        let tasks = world.tasks_of(&service.uid).filter(|t| t.desired == DesiredStatus::Running && last(t.last));
+        i64::try_from(tasks.count()).unwrap_or(i64::MAX)
+    };
+    next.status = if service.deleting { "DRAINING" } else { "ACTIVE" }.to_owned();
+    next.observed_generation = object.metadata.generation;
+    next.desired_count = i64::from(plan.desired_count);
+    next.running_count = count(|last| last == LastStatus::Running);
+    next.pending_count = count(|last| last < LastStatus::Running);
+    next.selector = Some(format!("{}={}", labels::SERVICE, object.name_any()));
+    next.deployments.clone_from(&plan.deployments);
+    (next.allocations, next.stopping) = lists(world, service, plan, placed);
+    next.placement_failures.clone_from(&plan.failures);
+    let ready = if plan.steady {
+        State::yes("SteadyState", "the service has reached a steady state")
+    } else if let Some(why) = &plan.stalled {
+        State::no("Stalled", why)
+    } else if plan.failures.is_empty() {
+        State::no("InProgress", "tasks are being started or stopped")
+    } else {
+        State::no("PlacementFailed", &placement_summary(plan))
+    };
+    let progressing = if plan.steady || plan.stalled.is_some() {
+        State::no("Idle", "nothing is to be done")
+    } else {
+        State::yes("InProgress", "tasks are being started or stopped")
+    };
+    let stalled = match &plan.stalled {
+        Some(why) => State::yes("ActionNeeded", why),
+        None => State::no("AsExpected", "nothing is needed from the user"),
+    };
+    let states = [("Ready", ready), ("Progressing", progressing), ("Stalled", stalled)];
+    next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
+    let said = add_events(&mut next.events, &service.ecs_name, texts, world.now);
+    if next != old {
+        let newest = world.tasks_of(&service.uid).map(|t| t.version).max().unwrap_or(0);
+        let seen = service.observed_task_version.max(world.task_version).max(newest);
+        next.observed_task_version = Some(seen.to_string());
+    }
+    (next, said)
+}
+
+fn placement_summary(plan: &ServicePlan) -> String {
+    let parts: Vec<String> = plan
+        .failures
+        .iter()
+        .take(5)
+        .map(|f| {
+            let detail = if f.detail.is_empty() { String::new() } else { format!(" ({})", f.detail) };
+            format!("{}: {}{detail}", f.container_instance, f.reason)
+        })
+        .collect();
+    let more = plan.failures.len().saturating_sub(parts.len());
+    let tail = if more > 0 { format!("; and {more} more in status.placementFailures") } else { String::new() };
+    format!("a task waits for room: {}{tail}", parts.join("; "))
+}
+
+impl Ledger {
+    /// Writes a service's status, if it differs, on the version the plan was made on.
+    pub async fn write_service(&self, object: &EcsService, next: &EcsServiceStatus) -> Outcome<()> {
+        let before = object.status.clone().unwrap_or_default();
+        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        let change = match &object.status {
+            None => patch::whole("status", next, &uid, &version),
+            Some(_) => patch::conditional("status", &before, next, &uid, &version),
+        };
+        let Some(change) = change else { return Outcome::Applied(()) };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let namespace = object.namespace().unwrap_or_default();
+        let name = object.name_any();
+        let api = self.services(&namespace);
+        let outcome = self.send("ecsservice", api.patch_status(&name, &params, &Patch::Merge(change))).await;
+        if matches!(outcome, Outcome::Stale)
+            && let Some(read) = self.send("ecsservice_get", api.get(&name)).await.applied()
+        {
+            self.cache.learn_service(read);
+        }
+        outcome.map(|answer| self.cache.learn_service(answer))
+    }
+}

@@ -1,0 +1,205 @@
+//! Tasks: created once, bound; told to stop once; ended once. (TASK-4, F1 to F4)
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::outcome::Outcome;
+use super::{FIELD_MANAGER, Ledger, patch, post};
+use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
+use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
+use crate::plan::world::Key;
+
+/// Reasons are cut at this length. (TASK-14)
+pub const REASON_MAX: usize = 1024;
+
+/// Cuts a text to at most [`REASON_MAX`] characters.
+#[must_use]
+pub fn cut(text: &str) -> String {
+    text.chars().take(REASON_MAX).collect()
+}
+
+/// What became of a Task's creation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Created {
+    /// By this process: it makes the Pod.
+    Here(Box<Task>),
+    /// It exists already, bound to the same instance.
+    Before,
+    /// The id ended elsewhere or as a tombstone: the reservation goes.
+    Elsewhere,
+    /// The API server refused it.
+    Refused(String),
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl Ledger {
+    /// Creates a Task, already bound. Its creator may make its Pod. (F2)
+    pub async fn create_task(&self, key: &Key, spec: TaskSpec) -> Created {
+        let mut task = Task::new(&key.name, spec);
+        task.metadata.namespace = Some(key.namespace.clone());
+        task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
+        task.metadata.labels = Some(task_labels(&task.spec));
+        task.metadata.annotations =
+            Some(BTreeMap::from([(labels::AUTHORISED_BY.to_owned(), self.fences.author(self.process()))]));
+        let begun = Instant::now();
+        let api = self.tasks(&key.namespace);
+        match self.send("task", api.create(&post(), &task)).await {
+            Outcome::Applied(created) => {
+                self.fences.authorised(&created.uid().unwrap_or_default(), begun);
+                self.cache.learn_task(created.clone());
+                Created::Here(Box::new(created))
+            }
+            Outcome::Exists => match self.read_task(key).await {
+                Some(found)
+                    if found.spec.container_instance == task.spec.container_instance && !found.spec.tombstone =>
+                {
+                    Created::Before
+                }
+                Some(_) => Created::Elsewhere,
+                None => Created::Unknown,
+            },
+            Outcome::Refused(text) => Created::Refused(text),
+            Outcome::Stale | Outcome::Gone | Outcome::Unknown(_) => Created::Unknown,
+        }
+    }
+
+    /// Takes the place of a Task that can't be found, so that a late create of it fails. (F1)
+    pub async fn tombstone(&self, key: &Key, mut spec: TaskSpec, reason: &str) -> Outcome<()> {
+        spec.tombstone = true;
+        spec.desired_status = DesiredStatus::Stopped;
+        spec.stopped_reason = Some(cut(reason));
+        let mut task = Task::new(&key.name, spec);
+        task.metadata.namespace = Some(key.namespace.clone());
+        task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
+        task.metadata.labels = Some(task_labels(&task.spec));
+        let api = self.tasks(&key.namespace);
+        let outcome = self.send("tombstone", api.create(&post(), &task)).await;
+        if matches!(outcome, Outcome::Exists) {
+            self.read_task(key).await;
+        }
+        outcome.map(|answer| {
+            info!(task = %key, %reason, "gave an uncertain task up");
+            self.cache.learn_task(answer);
+        })
+    }
+
+    /// Reads a Task from the API server itself.
+    pub async fn read_task(&self, key: &Key) -> Option<Task> {
+        let api = self.tasks(&key.namespace);
+        let read = self.send("task_get", api.get(&key.name)).await.applied()?;
+        self.cache.learn_task(read.clone());
+        Some(read)
+    }
+
+    /// Tells a Task to stop, if it is still as it was decided on.
+    pub async fn stop_task(&self, key: &Key, uid: &str, version: &str, code: StopCode, reason: &str) -> Outcome<()> {
+        let change = json!({
+            "metadata": { "uid": uid, "resourceVersion": version },
+            "spec": { "desiredStatus": "STOPPED", "stopCode": code, "stoppedReason": cut(reason) },
+        });
+        let outcome = self.patch_task(key, change, false).await;
+        if matches!(outcome, Outcome::Applied(())) {
+            info!(task = %key, %reason, "told to stop");
+        }
+        outcome
+    }
+
+    /// Makes a new authorising write on a Task that should run and has no Pod. (F2)
+    pub async fn authorise(&self, task: &Task) -> Outcome<()> {
+        let uid = task.uid().unwrap_or_default();
+        let change = json!({
+            "metadata": {
+                "uid": uid, "resourceVersion": task.resource_version(),
+                "annotations": { labels::AUTHORISED_BY: self.fences.author(self.process()) },
+            },
+        });
+        let begun = Instant::now();
+        let key = crate::cache::store::key_of(task);
+        let outcome = self.patch_task(&key, change, false).await;
+        if matches!(outcome, Outcome::Applied(())) {
+            self.fences.authorised(&uid, begun);
+        }
+        outcome
+    }
+
+    /// Writes a Task's status, if it differs. A STOPPED status is final.
+    pub async fn report_task(&self, task: &Task, status: &TaskStatus) -> Outcome<()> {
+        let before = task.status.clone().unwrap_or_default();
+        if before.last_status == LastStatus::Stopped && status.last_status != LastStatus::Stopped {
+            warn!(task = task.name_any(), "a STOPPED task does not return");
+            return Outcome::Applied(());
+        }
+        let (uid, version) = (task.uid().unwrap_or_default(), task.resource_version().unwrap_or_default());
+        let change = match &task.status {
+            None => patch::whole("status", status, &uid, &version),
+            Some(_) => patch::conditional("status", &before, status, &uid, &version),
+        };
+        let Some(change) = change else { return Outcome::Applied(()) };
+        self.patch_task(&crate::cache::store::key_of(task), change, true).await
+    }
+
+    /// Lets a Task go: its finalizer is taken off.
+    pub async fn free_task(&self, task: &Task) -> Outcome<()> {
+        let left: Vec<&String> = task.finalizers().iter().filter(|f| *f != finalizers::TASK).collect();
+        let change = json!({
+            "metadata": { "uid": task.uid(), "resourceVersion": task.resource_version(), "finalizers": left },
+        });
+        self.patch_task(&crate::cache::store::key_of(task), change, false).await
+    }
+
+    /// Deletes a Task that has been STOPPED for long enough.
+    pub async fn delete_task(&self, task: &Task) -> Outcome<()> {
+        let preconditions =
+            Preconditions { uid: task.uid(), resource_version: task.resource_version() };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let api = self.tasks(&task.namespace().unwrap_or_default());
+        let name = task.name_any();
+        self.send("task_delete", api.delete(&name, &params)).await.map(drop)
+    }
+
+    async fn patch_task(&self, key: &Key, change: serde_json::Value, status: bool) -> Outcome<()> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api: Api<Task> = self.tasks(&key.namespace);
+        let change = Patch::Merge(change);
+        let outcome = if status {
+            self.send("task_status", api.patch_status(&key.name, &params, &change)).await
+        } else {
+            self.send("task", api.patch(&key.name, &params, &change)).await
+        };
+        if matches!(outcome, Outcome::Stale) {
+            self.read_task(key).await;
+        }
+        outcome.map(|answer| self.cache.learn_task(answer))
+    }
+}
+
+fn task_labels(spec: &TaskSpec) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::from([(labels::CLUSTER.to_owned(), spec.cluster.clone())]);
+    if let Some(service) = &spec.service {
+        found.insert(labels::SERVICE.to_owned(), service.name.clone());
+    }
+    found
+}
+
+/// A status for a Task that ended, with what was known before.
+#[must_use]
+pub fn stopped_status(task: &Task, now: Timestamp) -> TaskStatus {
+    let mut status = task.status.clone().unwrap_or_default();
+    status.last_status = LastStatus::Stopped;
+    status.observed_generation = task.metadata.generation;
+    status.stopped_at.get_or_insert_with(|| now.to_string());
+    if status.stop_code.is_none() {
+        status.stop_code = task.spec.stop_code;
+    }
+    if status.stopped_reason.is_none() {
+        status.stopped_reason.clone_from(&task.spec.stopped_reason);
+    }
+    status
+}

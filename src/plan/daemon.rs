@@ -1,0 +1,228 @@
+//! DAEMON services: one task on each instance that is ACTIVE and meets all rules.
+//!
+//! Invariants: never two tasks of a service on an instance, stopping ones included (DAEMON-35); on a DRAINING
+//! instance no daemon stops before the last other task is STOPPED (I4); disconnected instances are left alone
+//! (DAEMON-12); an update stops only what the lower bound can spare (DAEMON-34).
+
+use std::collections::BTreeMap;
+
+use super::deployment::{self, Recipe};
+use super::eligibility::{check_resources, check_rules, check_status};
+use super::members::{Member, Phase, count, members};
+use super::world::{Instance, Rejection, Service, World};
+use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, texts};
+use crate::domain::records::InstanceStatus;
+use crate::domain::rollout::{Bounds, Budget, Standing};
+
+/// What a pass over the instances found.
+#[derive(Default)]
+struct Survey<'m, 'a> {
+    /// Members on eligible instances that count for the lower bound.
+    standings: Vec<Standing>,
+    /// Tasks of older deployments whose instance can take a new one.
+    outdated: Vec<&'m Member<'a>>,
+    /// Tasks of the PRIMARY whose health checks fail.
+    unhealthy: Vec<&'m Member<'a>>,
+    /// Eligible instances where a task is on its way, in either direction.
+    moving: bool,
+    /// Why instances that lack a task cannot have one.
+    waiting: Vec<Rejection>,
+}
+
+/// Plans a DAEMON service.
+pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
+    let members = members(world, service);
+    let mut plan = deployment::begin(world, service, &members);
+    let mut by_instance: BTreeMap<&str, Vec<&Member<'_>>> = BTreeMap::new();
+    for member in &members {
+        if let Some(instance) = member.instance {
+            by_instance.entry(instance).or_default().push(member);
+        } else if member.live() {
+            // A daemon's start is never allocated: such an id is somebody's mistake.
+            plan.stop.push(member.scale_in());
+        }
+    }
+    let mut survey = Survey::default();
+    let recipe = deployment::recipe(world, service, &mut plan);
+    let may_place = deployment::may_place(world, service, &mut plan);
+    if recipe.is_none() {
+        plan.desired_count = service
+            .primary()
+            .map_or(0, |p| u32::try_from(p.desired_count).unwrap_or_default());
+    }
+    for instance in world.instances.values() {
+        let here = by_instance
+            .get(instance.name.as_str())
+            .map_or(&[][..], Vec::as_slice);
+        match (instance.status, recipe) {
+            (InstanceStatus::Draining, _) => {
+                if instance.connected && drain::only_daemons_left(world, instance) {
+                    plan.stop
+                        .extend(here.iter().filter(|m| m.live()).map(|m| m.scale_in()));
+                }
+            }
+            (InstanceStatus::Active, Some(recipe)) => {
+                let pass = Pass {
+                    world,
+                    service,
+                    recipe,
+                    may_place,
+                };
+                pass.visit(&mut plan, &mut survey, instance, here);
+            }
+            (InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::Inactive, _) => {}
+        }
+    }
+    if recipe.is_some() && may_place {
+        update(service, &mut plan, &mut survey);
+    }
+    plan.stop.truncate(STOPS_MAX);
+    let held = survey.outdated.iter().filter_map(|m| m.protected_until);
+    plan.wake_at = members.iter().filter_map(|m| m.healthy_at).chain(held).min();
+    explain(&mut plan, &survey.waiting);
+    let healthy = count(survey.standings.iter().filter(|s| **s == Standing::Healthy));
+    let arrived = recipe.is_some() && deployment::arrived(&plan, &members, healthy);
+    deployment::finish(world, &mut plan, &members, arrived);
+    plan
+}
+
+struct Pass<'a> {
+    world: &'a World,
+    service: &'a Service,
+    recipe: Recipe<'a>,
+    may_place: bool,
+}
+
+impl Pass<'_> {
+    /// Decides on one ACTIVE instance with the members that are `here`.
+    fn visit<'m, 'a>(
+        &self,
+        plan: &mut ServicePlan,
+        survey: &mut Survey<'m, 'a>,
+        instance: &Instance,
+        here: &[&'m Member<'a>],
+    ) {
+        if let Some(why) = self.violation(instance) {
+            // DAEMON-3, DAEMON-24: at once, whatever the lower bound; the instance is no longer part of the set.
+            for member in here.iter().filter(|m| m.live() && instance.connected) {
+                plan.stop.push(member.stop(why.clone()));
+                plan.events
+                    .push(texts::daemon_violation(&member.key.name, &instance.name));
+            }
+            return;
+        }
+        plan.desired_count = plan.desired_count.saturating_add(1);
+        let occupied = here.iter().any(|m| m.phase != Phase::Unplaced)
+            || instance
+                .reservations
+                .iter()
+                .any(|r| r.service.as_ref().is_some_and(|s| s.uid == self.service.uid));
+        if !occupied {
+            self.start(plan, survey, instance);
+            return;
+        }
+        survey.moving |= here.is_empty() || here.iter().any(|m| !m.live() || m.phase == Phase::Pending);
+        let primary = plan.deployments.first().map(|d| d.id.as_str());
+        let current = |m: &Member<'_>| Some(m.deployment) == primary;
+        let keep = here
+            .iter()
+            .filter(|m| m.live())
+            .max_by_key(|m| (current(m), m.standing, std::cmp::Reverse((m.created_at, &m.key))));
+        for surplus in here
+            .iter()
+            .filter(|m| m.live() && keep.is_some_and(|k| k.key != m.key))
+        {
+            plan.stop.push(surplus.scale_in());
+        }
+        let Some(keep) = keep else { return };
+        survey.standings.push(keep.standing);
+        if check_status(instance).is_some() {
+            // No new task could be placed here: what runs stays.
+        } else if !current(keep) {
+            survey.outdated.push(keep);
+        } else if keep.unhealthy {
+            survey.unhealthy.push(keep);
+        }
+    }
+
+    /// Why the instance is not part of the service's set. (DAEMON-1)
+    fn violation(&self, instance: &Instance) -> Option<String> {
+        if instance.cluster != self.service.cluster {
+            return Some(format!(
+                "The container instance left cluster {}",
+                self.service.cluster
+            ));
+        }
+        let rejection = check_rules(
+            self.world,
+            instance,
+            &self.service.key.namespace,
+            Some(&self.service.uid),
+            self.recipe.definition,
+            self.recipe.constraints,
+        )?;
+        Some(format!(
+            "The container instance no longer satisfies the placement constraints of the daemon: {} ({})",
+            rejection.failure.reason, rejection.failure.detail
+        ))
+    }
+
+    /// Puts a task on an eligible instance that has none, if it can take one. (DAEMON-2, DAEMON-11, DAEMON-23)
+    fn start(&self, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>, instance: &Instance) {
+        let rejection = check_status(instance)
+            .or_else(|| check_resources(instance, &instance.remaining(), self.recipe.demand));
+        if let Some(rejection) = rejection {
+            survey.waiting.push(rejection);
+            return;
+        }
+        survey.moving = true;
+        let Some(primary) = plan.deployments.first() else {
+            return;
+        };
+        if self.may_place && plan.start.len() < STARTS_MAX {
+            plan.start.push(Start {
+                instance: instance.name.clone(),
+                deployment: primary.id.clone(),
+                definition: primary.task_definition_name.clone(),
+                id: None,
+                demand: self.recipe.demand.clone(),
+            });
+        }
+    }
+}
+
+/// Stops what is to be replaced, as far as the lower bound allows; the replacement follows when the place is free.
+/// An old task stops even if the new one might not fit: as in ECS, minimumHealthyPercent is what guards against that.
+/// (DAEMON-33, DAEMON-34, DAEMON-36, ROLL-5)
+fn update(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>) {
+    let bounds = Bounds::new(plan.desired_count, service.minimum_healthy_percent, 100);
+    let mut budget = Budget::new(bounds.lower, survey.standings.iter().copied());
+    survey
+        .outdated
+        .sort_by_key(|m| (m.standing, m.created_at, &m.key));
+    let mut stopped = false;
+    for member in &survey.outdated {
+        // A protected daemon is held in an update only. (PROT-12)
+        if member.protected_until.is_none() && budget.pay(member.standing) {
+            plan.stop.push(member.scale_in());
+            stopped = true;
+        }
+    }
+    // An unhealthy task makes room for its replacement, one at a time. (HEALTH-5, HEALTH-10)
+    if let Some(member) = survey.unhealthy.first().filter(|_| !stopped && !survey.moving) {
+        plan.events.push(texts::failed_health(&member.key.name));
+        plan.stop.push(member.stop(texts::UNHEALTHY.to_owned()));
+    }
+}
+
+/// Says why instances lack their daemon. An instance that is only away for a moment is no placement error.
+fn explain(plan: &mut ServicePlan, waiting: &[Rejection]) {
+    plan.failures = waiting
+        .iter()
+        .take(FAILURES_MAX)
+        .map(|r| r.failure.clone())
+        .collect();
+    if let Some(rejection) = closest(waiting.iter().filter(|r| r.lacks_resources())) {
+        plan.events.push(texts::closest(rejection));
+    }
+}

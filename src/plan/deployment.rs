@@ -1,0 +1,257 @@
+//! The list of deployments: what the service asks for becomes the PRIMARY, older ones stay while they have tasks.
+//!
+//! Timestamps and texts change only with a deployment's state, so an unchanged world gives the very same list.
+
+use super::members::{Member, Phase, count, deployments_held, wanted_count};
+use super::world::{Definition, Key, Service, World};
+use super::{ServicePlan, choice, eligibility, texts};
+use crate::domain::expr::Expression;
+use crate::domain::records::{Deployment, DeploymentStatus, LastStatus, RolloutState};
+use crate::domain::resources::Resources;
+
+/// Most deployments in PRIMARY and ACTIVE at once. (DEP-6)
+pub const DEPLOYMENTS_MAX: usize = 5;
+
+/// What new tasks are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recipe<'a> {
+    /// Definition of the PRIMARY deployment.
+    pub(super) definition: &'a Definition,
+    /// What a task takes.
+    pub(super) demand: &'a Resources,
+    /// Constraints of the service.
+    pub(super) constraints: &'a [Expression],
+}
+
+/// Starts a plan with the deployments there are to be; their counts are still those of the last pass. What hinders
+/// goes to `stalled`. (DEP-2, ROLL-1)
+pub(super) fn begin(world: &World, service: &Service, members: &[Member<'_>]) -> ServicePlan {
+    let held = deployments_held(members);
+    let mut plan = ServicePlan {
+        deployments: service.deployments.clone(),
+        ..ServicePlan::default()
+    };
+    if !service.deleting && wish_is_new(service) {
+        match resolve(world, service) {
+            Err(why) => plan.stalled = Some(why),
+            Ok(definition) => {
+                let open = count(held.iter());
+                let too_many = usize::try_from(open).unwrap_or(usize::MAX) >= DEPLOYMENTS_MAX;
+                match plan.deployments.first_mut() {
+                    Some(primary)
+                        if primary.task_definition_uid == definition.uid
+                            && primary.forced == service.forced =>
+                    {
+                        // Another word for the same revision changes nothing, as in UpdateService.
+                        primary.requested.clone_from(&service.requested_definition);
+                    }
+                    Some(_) if too_many => {
+                        plan.stalled = Some(format!(
+                            "{} Wait until older deployments have no tasks, or end the protection of their tasks.",
+                            texts::TOO_MANY_DEPLOYMENTS
+                        ));
+                    }
+                    first => {
+                        if let Some(former) = first {
+                            former.status = DeploymentStatus::Active;
+                            former.updated_at = world.now.to_string();
+                        }
+                        let primary = new_primary(world, service, definition, members);
+                        plan.deployments.retain(|d| d.id != primary.id);
+                        plan.deployments.insert(0, primary);
+                    }
+                }
+            }
+        }
+    }
+    plan.deployments
+        .retain(|d| d.status == DeploymentStatus::Primary || held.contains(d.id.as_str()));
+    plan
+}
+
+/// Whether the service asks for something else than its PRIMARY deployment was made for.
+fn wish_is_new(service: &Service) -> bool {
+    service
+        .primary()
+        .is_none_or(|p| p.requested != service.requested_definition || p.forced != service.forced)
+}
+
+/// The definition a new deployment would use, if tasks can be made of it. (TD-4, TD-5)
+fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Definition, String> {
+    let (namespace, wanted) = (&service.key.namespace, &service.requested_definition);
+    let Some(definition) = world.definition(namespace, wanted) else {
+        return Err(format!(
+            "{} Create a TaskDefinition for {wanted} in namespace {namespace}, or change spec.taskDefinition.",
+            texts::NO_DEFINITION
+        ));
+    };
+    if !definition.active {
+        return Err(format!(
+            "TaskDefinition is inactive. Name another revision than {} in spec.taskDefinition, or set spec.status of \
+             TaskDefinition {} to ACTIVE.",
+            definition.id(),
+            definition.key.name
+        ));
+    }
+    recipe_of(service, definition)?;
+    Ok(definition)
+}
+
+/// What tasks of the definition are made of, or why none can be.
+fn recipe_of<'a>(service: &'a Service, definition: &'a Definition) -> Result<Recipe<'a>, String> {
+    let demand = definition.demand.as_ref().map_err(|texts| texts.join(" "))?;
+    definition.constraints.as_ref().map_err(ToString::to_string)?;
+    let constraints = service.constraints.as_ref().map_err(ToString::to_string)?;
+    Ok(Recipe {
+        definition,
+        demand,
+        constraints,
+    })
+}
+
+/// What new tasks of the plan's PRIMARY are made of; `None`: none can be made, and `stalled` says why.
+pub(super) fn recipe<'a>(
+    world: &'a World,
+    service: &'a Service,
+    plan: &mut ServicePlan,
+) -> Option<Recipe<'a>> {
+    let primary = plan.deployments.first()?;
+    let key = Key::new(&service.key.namespace, &primary.task_definition_name);
+    let definition = world
+        .definitions
+        .get(&key)
+        .filter(|d| d.uid == primary.task_definition_uid);
+    let made = match definition {
+        None => Err(format!(
+            "{} TaskDefinition {} of deployment {} is gone. Create a new revision and name it in spec.taskDefinition.",
+            texts::NO_DEFINITION,
+            key.name,
+            primary.id
+        )),
+        Some(definition) => recipe_of(service, definition),
+    };
+    match made {
+        Ok(recipe) => Some(recipe),
+        Err(why) => {
+            plan.stalled = Some(why);
+            None
+        }
+    }
+}
+
+/// Whether the service may place tasks now; otherwise `stalled` says why not.
+pub(super) fn may_place(world: &World, service: &Service, plan: &mut ServicePlan) -> bool {
+    let hindrance = eligibility::may_place(world, service);
+    let free = hindrance.is_none();
+    if !free {
+        plan.stalled = hindrance;
+    }
+    free
+}
+
+fn new_primary(
+    world: &World,
+    service: &Service,
+    definition: &Definition,
+    members: &[Member<'_>],
+) -> Deployment {
+    let id = adopted(service, definition, members).unwrap_or_else(|| fresh_id(world, service));
+    let now = world.now.to_string();
+    Deployment {
+        rollout_state_reason: Some(texts::rollout_in_progress(&id)),
+        id,
+        status: DeploymentStatus::Primary,
+        task_definition: definition.id(),
+        task_definition_name: definition.key.name.clone(),
+        task_definition_uid: definition.uid.clone(),
+        requested: service.requested_definition.clone(),
+        forced: service.forced.clone(),
+        created_at: now.clone(),
+        updated_at: now,
+        ..Deployment::default()
+    }
+}
+
+/// A service that lost its status takes up the deployment of its newest tasks of this revision again, so that they
+/// need not be replaced.
+fn adopted(service: &Service, definition: &Definition, members: &[Member<'_>]) -> Option<String> {
+    if !service.deployments.is_empty() {
+        return None;
+    }
+    let revision = definition.id();
+    members
+        .iter()
+        .filter(|m| m.live() && m.task.is_some_and(|t| t.definition == revision))
+        .filter(|m| m.deployment.starts_with("ecs-svc/"))
+        .max_by_key(|m| (m.created_at, &m.key))
+        .map(|m| m.deployment.to_owned())
+}
+
+/// `ecs-svc/` and 19 digits that no other deployment of the service has. (DEP-1)
+fn fresh_id(world: &World, service: &Service) -> String {
+    let version = service.version.to_string();
+    let former = service.primary().map_or("", |p| p.id.as_str());
+    let forced = service.forced.as_deref().unwrap_or_default();
+    let names = [
+        service.uid.as_str(),
+        &version,
+        former,
+        &service.requested_definition,
+        forced,
+    ];
+    let number = choice::draw(world.seed, &names).checked_rem(9_000_000_000_000_000_000);
+    format!(
+        "ecs-svc/{}",
+        1_000_000_000_000_000_000u64.saturating_add(number.unwrap_or_default())
+    )
+}
+
+/// Closes a plan: fills in the counts of its deployments, and completes the PRIMARY if it `arrived`. (DEP-1, ROLL-8)
+pub(super) fn finish(world: &World, plan: &mut ServicePlan, members: &[Member<'_>], arrived: bool) {
+    for deployment in &mut plan.deployments {
+        let of = || members.iter().filter(|m| m.deployment == deployment.id);
+        let (running, pending) = (
+            count(of().filter(|m| last(m) == LastStatus::Running)),
+            count(of().filter(|m| last(m) < LastStatus::Running)),
+        );
+        let desired = match deployment.status {
+            DeploymentStatus::Primary => plan.desired_count,
+            DeploymentStatus::Active => count(of().filter(|m| m.live())),
+        };
+        deployment.desired_count = i64::from(desired);
+        deployment.running_count = i64::from(running);
+        deployment.pending_count = i64::from(pending);
+    }
+    if let Some(primary) = plan.deployments.first_mut()
+        && arrived
+        && primary.rollout_state == RolloutState::InProgress
+    {
+        primary.rollout_state = RolloutState::Completed;
+        primary.rollout_state_reason = Some(texts::rollout_completed(&primary.id));
+        primary.updated_at = world.now.to_string();
+        plan.events.push(texts::deployment_completed(&primary.id));
+    }
+    plan.steady = arrived && plan.stalled.is_none();
+    if plan.steady {
+        plan.events.push(texts::STEADY.to_owned());
+    }
+}
+
+fn last(member: &Member<'_>) -> LastStatus {
+    member.task.map_or(LastStatus::Pending, |t| t.last)
+}
+
+/// Whether the PRIMARY is all there is: nothing else runs, waits, or is about to stop. (SVC-13, ROLL-8)
+pub(super) fn arrived(plan: &ServicePlan, members: &[Member<'_>], healthy: u32) -> bool {
+    let primary = plan.deployments.first().map(|d| d.id.as_str());
+    let others = members
+        .iter()
+        .filter(|m| m.wanted)
+        .any(|m| Some(m.deployment) != primary || !m.live() || m.phase != Phase::Running);
+    primary.is_some()
+        && !others
+        && healthy == plan.desired_count
+        && wanted_count(members) == plan.desired_count
+        && plan.start.is_empty()
+        && plan.stop.is_empty()
+}

@@ -1,0 +1,18 @@
+//! Draining: what holds daemons on an instance.
+
+use super::world::{Instance, Key, World};
+
+/// Whether every task on the instance but its daemons is STOPPED, and none can come any more: only then are daemons
+/// told to stop on a DRAINING instance. (DAEMON-42 to DAEMON-44)
+#[must_use]
+pub(super) fn only_daemons_left(world: &World, instance: &Instance) -> bool {
+    let running = world
+        .tasks_on(&instance.name)
+        .any(|t| !t.is_daemon() && t.alive());
+    let coming = instance
+        .reservations
+        .iter()
+        .filter(|r| !r.service.as_ref().is_some_and(|s| s.daemon))
+        .any(|r| world.task(&Key::new(&r.namespace, &r.task)).is_none());
+    !running && !coming
+}

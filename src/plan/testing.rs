@@ -1,0 +1,492 @@
+//! Builders of worlds for tests, and a tiny executor: it does to a world what the ledger and the nodes would do.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ServicePlan;
+use super::world::{Cluster, Definition, Instance, Key, Service, Strategy, Task, World};
+use crate::domain::expr::Expression;
+use crate::domain::records::{
+    Allocation, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation,
+    SchedulingStrategy, ServiceRef, StopMark,
+};
+use crate::domain::resources::Resources;
+
+/// Namespace of everything in tests.
+pub(crate) const NAMESPACE: &str = "shop";
+
+/// A key in the tests' namespace.
+pub(crate) fn key(name: &str) -> Key {
+    Key::new(NAMESPACE, name)
+}
+
+/// CPU units, MiB and one Pod slot.
+pub(crate) fn amounts(cpu: i64, memory: i64) -> Resources {
+    Resources {
+        cpu,
+        memory,
+        pods: 1,
+        ..Resources::default()
+    }
+}
+
+/// An ACTIVE, connected instance of 2048 CPU units and 4096 MiB. (SCN)
+pub(crate) fn instance(name: &str) -> Instance {
+    Instance {
+        name: name.to_owned(),
+        uid: format!("uid-{name}"),
+        version: 1,
+        cluster: "default".to_owned(),
+        status: InstanceStatus::Active,
+        connected: true,
+        disconnected_since: None,
+        schedulable: true,
+        agent_version: None,
+        ec2_instance_id: name.to_owned(),
+        registered_at: None,
+        attributes: [].into(),
+        registered: Resources {
+            pods: 110,
+            ..amounts(2048, 4096)
+        },
+        foreign: Resources::default(),
+        reservations: vec![],
+        overcommitted: false,
+    }
+}
+
+impl Instance {
+    pub(crate) fn size(mut self, cpu: i64, memory: i64) -> Self {
+        (self.registered.cpu, self.registered.memory) = (cpu, memory);
+        self
+    }
+
+    pub(crate) fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.insert(name.to_owned(), Some(value.to_owned()));
+        self
+    }
+
+    pub(crate) fn zone(self, zone: &str) -> Self {
+        self.attribute("ecs.availability-zone", zone)
+    }
+
+    pub(crate) fn status(mut self, status: InstanceStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn disconnected(mut self, since: Timestamp) -> Self {
+        (self.connected, self.disconnected_since) = (false, Some(since));
+        self
+    }
+}
+
+/// ACTIVE revision of a family, `family:revision`.
+pub(crate) fn definition(id: &str, cpu: i64, memory: i64) -> Definition {
+    let (family, revision) = id.split_once(':').unwrap();
+    let name = id.replace(':', ".");
+    Definition {
+        uid: format!("uid-{name}"),
+        key: key(&name),
+        family: family.to_owned(),
+        revision: revision.parse().unwrap(),
+        active: true,
+        deleting: false,
+        demand: Ok(amounts(cpu, memory)),
+        constraints: Ok(vec![]),
+        required_attributes: vec![],
+        health_checked: false,
+    }
+}
+
+impl Definition {
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.demand.as_mut().unwrap().ports.insert(port);
+        self
+    }
+
+    pub(crate) fn health_checked(mut self) -> Self {
+        self.health_checked = true;
+        self
+    }
+}
+
+/// A REPLICA service with ECS's defaults.
+pub(crate) fn replica(name: &str, definition: &str, desired: u32) -> Service {
+    Service {
+        key: key(name),
+        uid: format!("uid-{name}"),
+        version: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        ecs_name: name.to_owned(),
+        cluster: "default".to_owned(),
+        deleting: false,
+        strategy: SchedulingStrategy::Replica,
+        desired_count: desired,
+        requested_definition: definition.to_owned(),
+        forced: None,
+        minimum_healthy_percent: 100,
+        maximum_percent: 200,
+        constraints: Ok(vec![]),
+        distinct_instance: false,
+        strategies: vec![],
+        deployments: vec![],
+        allocations: vec![],
+        stopping: vec![],
+        observed_task_version: 0,
+    }
+}
+
+/// A DAEMON service with ECS's defaults. (DAEMON-30)
+pub(crate) fn daemon(name: &str, definition: &str) -> Service {
+    Service {
+        strategy: SchedulingStrategy::Daemon,
+        minimum_healthy_percent: 0,
+        maximum_percent: 100,
+        ..replica(name, definition, 0)
+    }
+}
+
+impl Service {
+    pub(crate) fn percent(mut self, minimum: u32, maximum: u32) -> Self {
+        (self.minimum_healthy_percent, self.maximum_percent) = (minimum, maximum);
+        self
+    }
+
+    pub(crate) fn member_of(mut self, expression: &str) -> Self {
+        self.constraints = Expression::parse(expression).map(|e| vec![e]);
+        self
+    }
+
+    pub(crate) fn distinct(mut self) -> Self {
+        self.distinct_instance = true;
+        self
+    }
+
+    pub(crate) fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategies.push(strategy);
+        self
+    }
+}
+
+/// A task of no service, RUNNING on an instance.
+pub(crate) fn standalone(id: &str, instance: &str) -> Task {
+    Task {
+        key: key(id),
+        uid: format!("uid-{id}"),
+        version: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        cluster: "default".to_owned(),
+        instance: Some(instance.to_owned()),
+        group: "family:job".to_owned(),
+        service: None,
+        started_by: String::new(),
+        definition: "job:1".to_owned(),
+        desired: DesiredStatus::Running,
+        last: LastStatus::Running,
+        health: HealthStatus::Unknown,
+        started_at: Some(Timestamp::UNIX_EPOCH),
+        stopped_at: None,
+        stop_code: None,
+        tombstone: false,
+        protected_until: None,
+    }
+}
+
+/// A world under test.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    drawn: u32,
+}
+
+impl Scene {
+    /// One cluster `default`, healthy after 40 s, tasks of disconnected instances lost after 300 s.
+    pub(crate) fn new() -> Self {
+        let mut world = World::default();
+        (world.now, world.seed) = ("2026-01-01T00:00:00Z".parse().unwrap(), 7);
+        let cluster = Cluster {
+            name: "default".to_owned(),
+            deleting: false,
+            healthy_after_seconds: 40,
+            disconnected_task_timeout_seconds: 300,
+            allowed_namespaces: None,
+            daemon_namespaces: None,
+        };
+        world.clusters.insert(cluster.name.clone(), Arc::new(cluster));
+        Self { world, drawn: 0 }
+    }
+
+    pub(crate) fn cluster(mut self, edit: impl FnOnce(&mut Cluster)) -> Self {
+        edit(Arc::make_mut(self.world.clusters.get_mut("default").unwrap()));
+        self
+    }
+
+    pub(crate) fn instance(mut self, instance: Instance) -> Self {
+        self.world
+            .instances
+            .insert(instance.name.clone(), Arc::new(instance));
+        self
+    }
+
+    pub(crate) fn definition(mut self, definition: Definition) -> Self {
+        self.world
+            .definitions
+            .insert(definition.key.clone(), Arc::new(definition));
+        self
+    }
+
+    pub(crate) fn service(mut self, service: Service) -> Self {
+        self.world.services.insert(service.key.clone(), Arc::new(service));
+        self
+    }
+
+    pub(crate) fn task(mut self, task: Task) -> Self {
+        self.world.put_task(task);
+        self
+    }
+
+    pub(crate) fn edit_instance(&mut self, name: &str, edit: impl FnOnce(&mut Instance)) {
+        edit(Arc::make_mut(self.world.instances.get_mut(name).unwrap()));
+    }
+
+    pub(crate) fn edit_service(&mut self, name: &str, edit: impl FnOnce(&mut Service)) {
+        let service = Arc::make_mut(self.world.services.get_mut(&key(name)).unwrap());
+        edit(service);
+        service.version += 1;
+    }
+
+    pub(crate) fn edit_task(&mut self, id: &str, edit: impl FnOnce(&mut Task)) {
+        let mut task = Task::clone(self.world.task(&key(id)).unwrap());
+        edit(&mut task);
+        self.world.task_version += 1;
+        task.version = self.world.task_version;
+        self.world.put_task(task);
+    }
+
+    pub(crate) fn advance(&mut self, seconds: i64) {
+        self.world.now += SignedDuration::from_secs(seconds);
+    }
+
+    pub(crate) fn plan(&self, name: &str) -> ServicePlan {
+        super::service(&self.world, &key(name))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> &Service {
+        &self.world.services[&key(name)]
+    }
+
+    /// Ids of the service's tasks that have not ended, with their instances.
+    pub(crate) fn alive(&self, name: &str) -> Vec<Task> {
+        let uid = format!("uid-{name}");
+        self.world
+            .tasks_of(&uid)
+            .filter(|t| t.alive())
+            .map(|t| Task::clone(t))
+            .collect()
+    }
+
+    /// Instances with a task of the service that should run, one entry a task, sorted.
+    pub(crate) fn where_wanted(&self, name: &str) -> Vec<String> {
+        let mut found: Vec<String> = self
+            .alive(name)
+            .into_iter()
+            .filter(Task::wanted)
+            .filter_map(|t| t.instance)
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Writes a plan's decisions into the service: step 1 of the ledger. Starts get ids and reservations too.
+    pub(crate) fn commit(&mut self, name: &str, plan: &ServicePlan) {
+        let service = self.get(name).clone();
+        let mut stopping: Vec<StopMark> = service
+            .stopping
+            .iter()
+            .filter(|m| match self.world.task(&key(&m.id)) {
+                Some(task) => task.wanted() && task.version.to_string() == m.task_version,
+                None => true,
+            })
+            .cloned()
+            .collect();
+        stopping.extend(plan.stop.iter().map(|s| StopMark {
+            id: s.task.name.clone(),
+            uid: s.uid.clone(),
+            task_version: s.version.clone(),
+            reason: s.reason.clone(),
+        }));
+        let mut allocations: Vec<Allocation> = service
+            .allocations
+            .iter()
+            .filter(|a| self.world.task(&key(&a.id)).is_none())
+            .cloned()
+            .collect();
+        for start in &plan.start {
+            let id = start.id.clone().unwrap_or_else(|| {
+                self.drawn += 1;
+                format!("{name}-{:04}", self.drawn)
+            });
+            let service_ref = ServiceRef {
+                name: name.to_owned(),
+                uid: service.uid.clone(),
+                daemon: service.strategy == SchedulingStrategy::Daemon,
+                deployment: Some(start.deployment.clone()),
+            };
+            if !service_ref.daemon && start.id.is_none() {
+                allocations.push(Allocation {
+                    id: id.clone(),
+                    deployment: start.deployment.clone(),
+                    created_at: self.world.now.to_string(),
+                });
+            }
+            let entry = Reservation {
+                namespace: NAMESPACE.to_owned(),
+                task: id,
+                uid: None,
+                service: Some(service_ref),
+                amounts: start.demand.clone(),
+                since: self.world.now.to_string(),
+                restored: false,
+            };
+            self.edit_instance(&start.instance, |i| i.reservations.push(entry));
+        }
+        let deployments: Vec<Deployment> = plan.deployments.clone();
+        self.edit_service(name, |s| {
+            (s.deployments, s.allocations, s.stopping) = (deployments, allocations, stopping);
+        });
+    }
+
+    /// Makes a Task, PENDING, of every reservation that has none and is not cancelled; cancelled ones are released.
+    pub(crate) fn create_tasks(&mut self) {
+        let entries: Vec<(String, Reservation)> = self
+            .world
+            .instances
+            .values()
+            .flat_map(|i| i.reservations.iter().map(|r| (i.name.clone(), r.clone())))
+            .filter(|(_, r)| self.world.task(&key(&r.task)).is_none())
+            .collect();
+        for (instance, entry) in entries {
+            let Some(of) = entry.service.clone() else { continue };
+            let service = self.get(&of.name).clone();
+            let cancelled = service.stopping.iter().any(|m| m.id == entry.task);
+            let deployment = of.deployment.clone().unwrap_or_default();
+            let definition = service
+                .deployments
+                .iter()
+                .find(|d| d.id == deployment)
+                .map(|d| d.task_definition.clone())
+                .unwrap_or_default();
+            let ended = if cancelled {
+                LastStatus::Stopped
+            } else {
+                LastStatus::Pending
+            };
+            self.world.task_version += 1;
+            let task = Task {
+                version: self.world.task_version,
+                created_at: self.world.now,
+                group: service.group(),
+                service: Some(of),
+                started_by: deployment,
+                definition,
+                desired: if cancelled {
+                    DesiredStatus::Stopped
+                } else {
+                    DesiredStatus::Running
+                },
+                last: ended,
+                started_at: None,
+                tombstone: cancelled,
+                ..standalone(&entry.task, &instance)
+            };
+            self.world.put_task(task);
+        }
+        self.release();
+    }
+
+    /// Carries out the marks: their Tasks get desired status STOPPED, if they are still as they were seen; ids that
+    /// never had a reservation are forgotten.
+    pub(crate) fn carry_out_marks(&mut self) {
+        let services: Vec<Service> = self.world.services.values().map(|s| Service::clone(s)).collect();
+        for service in services {
+            for mark in &service.stopping {
+                match self.world.task(&key(&mark.id)) {
+                    Some(task) if task.wanted() && task.version.to_string() == mark.task_version => {
+                        self.edit_task(&mark.id, |t| t.desired = DesiredStatus::Stopped);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let reserved = self
+                            .world
+                            .instances
+                            .values()
+                            .any(|i| i.reservations.iter().any(|r| r.task == mark.id));
+                        if !reserved {
+                            let name = service.key.name.clone();
+                            self.edit_service(&name, |s| {
+                                s.allocations.retain(|a| a.id != mark.id);
+                                s.stopping.retain(|m| m.id != mark.id);
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// PENDING tasks run.
+    pub(crate) fn run_tasks(&mut self) {
+        let now = self.world.now;
+        for id in self.ids(|t| t.wanted() && t.last == LastStatus::Pending) {
+            self.edit_task(&id, |t| (t.last, t.started_at) = (LastStatus::Running, Some(now)));
+        }
+    }
+
+    /// Tasks told to stop are STOPPED and their shares released.
+    pub(crate) fn end_tasks(&mut self) {
+        for id in self.ids(|t| t.alive() && t.desired == DesiredStatus::Stopped) {
+            self.edit_task(&id, |t| t.last = LastStatus::Stopped);
+        }
+        self.release();
+    }
+
+    fn ids(&self, filter: impl Fn(&Task) -> bool) -> Vec<String> {
+        let found = self.world.tasks().filter(|t| filter(t));
+        found.map(|t| t.key.name.clone()).collect()
+    }
+
+    fn release(&mut self) {
+        let names: Vec<String> = self.world.instances.keys().cloned().collect();
+        for name in names {
+            let world = self.world.clone();
+            let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
+            self.edit_instance(&name, |i| i.reservations.retain(|r| !ended(r)));
+        }
+    }
+
+    /// One whole round: plan, commit, Tasks made, marks carried out, tasks run and end.
+    pub(crate) fn round(&mut self, name: &str) -> ServicePlan {
+        let plan = self.plan(name);
+        self.commit(name, &plan);
+        self.create_tasks();
+        self.carry_out_marks();
+        self.run_tasks();
+        self.end_tasks();
+        plan
+    }
+
+    /// Rounds of a minute each until nothing changes, at most 40.
+    pub(crate) fn settle(&mut self, name: &str) -> ServicePlan {
+        for _ in 0..40 {
+            let before = self.get(name).deployments.clone();
+            let plan = self.round(name);
+            self.advance(60);
+            if plan.start.is_empty() && plan.stop.is_empty() && plan.deployments == before {
+                return plan;
+            }
+        }
+        panic!("{name} did not settle: {:?}", self.plan(name));
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the planners, named after the rules they show.
+
+mod daemon;
+mod deployment;

@@ -1,0 +1,86 @@
+//! ECS's texts, without the prefix `(service NAME) `. (EVT-3, EVT-4, DEP-5, TASK-13)
+//!
+//! A plan repeats a text as long as its cause lasts; the shell suppresses repetitions (EVT-2). `has started N tasks`
+//! and `has stopped N running tasks` (EVT-10, EVT-11) are the ledger's to say: it draws the ids and knows what was
+//! committed.
+
+use super::world::Rejection;
+
+/// End of some texts. (EVT-5)
+const TAIL: &str =
+    " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+
+/// EVT-15.
+pub(super) const STEADY: &str = "has reached a steady state.";
+
+/// EVT-32.
+pub(super) const DEADLOCK: &str = "was unable to stop or start tasks during a deployment because of the service \
+     deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
+
+/// Why a task stopped whose container health checks failed. (HEALTH-10)
+pub(super) const UNHEALTHY: &str = "Task failed container health checks";
+
+/// DEP-6.
+pub(super) const TOO_MANY_DEPLOYMENTS: &str = "5 active deployments exist, unable to create new deployment.";
+
+/// TD-20.
+pub(super) const NO_DEFINITION: &str = "Unable to describe task definition.";
+
+/// Why a task stopped that its service wants no more. (TASK-13)
+pub(super) fn scaling(deployment: &str) -> String {
+    format!("Scaling activity initiated by (deployment {deployment})")
+}
+
+/// EVT-16.
+pub(super) fn deployment_completed(id: &str) -> String {
+    format!("(deployment {id}) deployment completed.")
+}
+
+/// `rolloutStateReason` of a new deployment. (DEP-5)
+pub(super) fn rollout_in_progress(id: &str) -> String {
+    format!("ECS deployment {id} in progress.")
+}
+
+/// `rolloutStateReason` of a finished deployment. (DEP-5)
+pub(super) fn rollout_completed(id: &str) -> String {
+    format!("ECS deployment {id} completed.")
+}
+
+/// EVT-20.
+pub(super) fn no_instances() -> String {
+    format!(
+        "was unable to place a task because no container instance met all of its requirements. Reason: No Container \
+         Instances were found in your cluster.{TAIL}"
+    )
+}
+
+/// EVT-21.
+pub(super) fn closest(rejection: &Rejection) -> String {
+    format!(
+        "was unable to place a task because no container instance met all of its requirements. The closest matching \
+         (container-instance {}) {}.{TAIL}",
+        rejection.failure.container_instance,
+        rejection.detail.trim_end_matches('.')
+    )
+}
+
+/// EVT-33.
+pub(super) fn protected(deployment: &str) -> String {
+    format!(
+        "was unable to reach steady state because task set ({deployment}) was unable to scale in. Reason: The number \
+         of protected tasks are more than the desired count of tasks."
+    )
+}
+
+/// EVT-35.
+pub(super) fn failed_health(task: &str) -> String {
+    format!("(task {task}) failed container health checks.")
+}
+
+/// What ECS sends to the event stream as `SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED`, in words. (DAEMON-3, EB-5)
+pub(super) fn daemon_violation(task: &str, instance: &str) -> String {
+    format!(
+        "stopped (task {task}) because (container-instance {instance}) no longer satisfies the placement constraints \
+         of the daemon (SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED)."
+    )
+}

@@ -1,0 +1,8 @@
+//! Duties of the process: clients, logs, metrics, probes, lease, shutdown.
+
+pub mod admin;
+pub mod backoff;
+pub mod client;
+pub mod leader;
+pub mod metrics;
+pub mod telemetry;
