@@ -92,7 +92,7 @@ impl Cache {
         self.edit(|world| {
             world.clusters = clusters
                 .iter()
-                .map(|c| convert::cluster(c, namespaces.iter().map(AsRef::as_ref)))
+                .map(|c| convert::cluster(c, &namespaces))
                 .map(|c| (c.name.clone(), Arc::new(c)))
                 .collect();
         });
@@ -102,7 +102,11 @@ impl Cache {
     /// so that of two changes that race the later one stands.
     pub fn instance_changed(&self, key: &Key) {
         self.edit(|world| match self.instances.get(key) {
-            Some(object) => drop(world.instances.insert(key.name.clone(), Arc::new(convert::instance(&object)))),
+            Some(object) => drop(
+                world
+                    .instances
+                    .insert(key.name.clone(), Arc::new(convert::instance(&object))),
+            ),
             None => drop(world.instances.remove(&key.name)),
         });
     }
@@ -110,7 +114,11 @@ impl Cache {
     /// Keeps the world in step with a TaskDefinition.
     pub fn definition_changed(&self, key: &Key) {
         self.edit(|world| match self.definitions.get(key) {
-            Some(object) => drop(world.definitions.insert(key.clone(), Arc::new(convert::definition(&object)))),
+            Some(object) => drop(
+                world
+                    .definitions
+                    .insert(key.clone(), Arc::new(convert::definition(&object))),
+            ),
             None => drop(world.definitions.remove(key)),
         });
     }
@@ -118,7 +126,11 @@ impl Cache {
     /// Keeps the world in step with an EcsService.
     pub fn service_changed(&self, key: &Key) {
         self.edit(|world| match self.services.get(key) {
-            Some(object) => drop(world.services.insert(key.clone(), Arc::new(convert::service(&object)))),
+            Some(object) => drop(
+                world
+                    .services
+                    .insert(key.clone(), Arc::new(convert::service(&object))),
+            ),
             None => drop(world.services.remove(key)),
         });
     }
@@ -160,7 +172,10 @@ impl Cache {
             let task = pod.metadata.labels.as_ref().and_then(|l| l.get(labels::TASK));
             !task.is_some_and(|task| reserved(pod.metadata.namespace.as_deref().unwrap_or_default(), task))
         });
-        let requests: Vec<Resources> = foreign.filter_map(|pod| pod.spec.as_ref()).map(effective_request).collect();
+        let requests: Vec<Resources> = foreign
+            .filter_map(|pod| pod.spec.as_ref())
+            .map(effective_request)
+            .collect();
         Resources::sum(&requests)
     }
 }

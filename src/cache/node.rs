@@ -38,8 +38,11 @@ pub struct NodeFacts {
 /// Taints by which autoscalers announce that a node goes.
 const REMOVAL_TAINTS: [&str; 2] = ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"];
 /// Taints that say what `connected` and cordon say already.
-const IGNORED_TAINTS: [&str; 3] =
-    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/unschedulable"];
+const IGNORED_TAINTS: [&str; 3] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/unschedulable",
+];
 
 /// Reads a Node for a cluster.
 #[must_use]
@@ -47,7 +50,11 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
     let spec = node.spec.clone().unwrap_or_default();
     let status = node.status.clone().unwrap_or_default();
     let taints = spec.taints.unwrap_or_default();
-    let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
     let cordoned = spec.unschedulable == Some(true);
     let removal = taints.iter().find(|t| REMOVAL_TAINTS.contains(&t.key.as_str()));
     let leaving = if cordoned {
@@ -60,20 +67,34 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
             && !IGNORED_TAINTS.contains(&taint.key.as_str())
             && startup != Some(taint.key.as_str())
-            && !cluster.spec.tolerations.iter().any(|toleration| tolerates(toleration, taint))
+            && !cluster
+                .spec
+                .tolerations
+                .iter()
+                .any(|toleration| tolerates(toleration, taint))
     });
     let info = status.node_info;
     let architecture = info.as_ref().map(|i| i.architecture.clone()).unwrap_or_default();
-    let os = info.as_ref().map(|i| i.operating_system.clone()).unwrap_or_default();
+    let os = info
+        .as_ref()
+        .map(|i| i.operating_system.clone())
+        .unwrap_or_default();
     let kubelet = info.map(|i| i.kubelet_version);
-    let provider = spec.provider_id.as_deref().and_then(|id| id.rsplit('/').next()).filter(|id| !id.is_empty());
+    let provider = spec
+        .provider_id
+        .as_deref()
+        .and_then(|id| id.rsplit('/').next())
+        .filter(|id| !id.is_empty());
     NodeFacts {
         uid: node.uid().unwrap_or_default(),
         connected: ready && node.metadata.deletion_timestamp.is_none(),
         schedulable: !blocked && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
         leaving,
         attributes: attributes(node.labels(), &architecture, &os),
-        registered: registered(&status.allocatable.unwrap_or_default(), &cluster.spec.reserved_ports),
+        registered: registered(
+            &status.allocatable.unwrap_or_default(),
+            &cluster.spec.reserved_ports,
+        ),
         agent_version: kubelet.map(|v| v.trim_start_matches('v').to_owned()),
         ec2_instance_id: provider.map_or_else(|| node.name_any(), ToOwned::to_owned),
         registered_at: node.metadata.creation_timestamp.as_ref().map(|t| t.0),
@@ -82,7 +103,11 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
 
 fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -> Vec<Attribute> {
     let label = |key: &str| labels.get(key).cloned();
-    let architecture = if architecture == "amd64" { "x86_64" } else { architecture };
+    let architecture = if architecture == "amd64" {
+        "x86_64"
+    } else {
+        architecture
+    };
     let mut found = vec![
         ("ecs.availability-zone", label("topology.kubernetes.io/zone")),
         ("ecs.cpu-architecture", Some(architecture.to_owned())),
@@ -91,17 +116,28 @@ fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -
         ("ecs.os-type", Some(os.to_owned())),
     ];
     found.retain(|(_, value)| value.as_ref().is_some_and(|v| !v.is_empty()));
-    let builtin = found.into_iter().map(|(name, value)| Attribute { name: name.to_owned(), value });
+    let builtin = found.into_iter().map(|(name, value)| Attribute {
+        name: name.to_owned(),
+        value,
+    });
     // labels `ecs-operator.dev/attribute.NAME` let a node pool bring custom attributes with it
     let own = labels.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("ecs-operator.dev/attribute.")?.to_owned();
-        Some(Attribute { name, value: Some(value.clone()).filter(|v| !v.is_empty()) })
+        Some(Attribute {
+            name,
+            value: Some(value.clone()).filter(|v| !v.is_empty()),
+        })
     });
     builtin.chain(own).collect()
 }
 
 fn registered(allocatable: &BTreeMap<String, Quantity>, reserved_ports: &[u16]) -> Resources {
-    let nanos = |name: &str| allocatable.get(name).and_then(|q| units::quantity_nanos(&q.0)).unwrap_or(0);
+    let nanos = |name: &str| {
+        allocatable
+            .get(name)
+            .and_then(|q| units::quantity_nanos(&q.0))
+            .unwrap_or(0)
+    };
     Resources {
         cpu: units::units_offered(units::millicores_of_nanos(nanos("cpu"))),
         memory: units::mib_offered(nanos("memory")),
@@ -122,7 +158,11 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     }
     match toleration.operator.as_deref().unwrap_or("Equal") {
         "Exists" => true,
-        "Equal" => !key.is_empty() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        "Equal" => {
+            !key.is_empty()
+                && toleration.value.as_deref().unwrap_or_default()
+                    == taint.value.as_deref().unwrap_or_default()
+        }
         _ => false,
     }
 }
@@ -157,14 +197,31 @@ mod tests {
         let mut cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
         let facts = describe(&node, &cluster);
         assert!(facts.connected && !facts.schedulable && facts.leaving.is_none());
-        assert_eq!((facts.registered.cpu, facts.registered.memory, facts.registered.pods), (1976, 3884, 110));
+        assert_eq!(
+            (
+                facts.registered.cpu,
+                facts.registered.memory,
+                facts.registered.pods
+            ),
+            (1976, 3884, 110)
+        );
         assert_eq!(facts.ec2_instance_id, "i-0123");
         assert_eq!(facts.agent_version.as_deref(), Some("1.36.3"));
-        let value = |name: &str| facts.attributes.iter().find(|a| a.name == name).and_then(|a| a.value.clone());
+        let value = |name: &str| {
+            facts
+                .attributes
+                .iter()
+                .find(|a| a.name == name)
+                .and_then(|a| a.value.clone())
+        };
         assert_eq!(value("ecs.cpu-architecture").as_deref(), Some("x86_64"));
         assert_eq!(value("ecs.availability-zone").as_deref(), Some("zone-a"));
         assert_eq!(value("rack").as_deref(), Some("r1"));
-        cluster.spec.tolerations = vec![Toleration { key: Some("gpu".into()), operator: Some("Exists".into()), ..Toleration::default() }];
+        cluster.spec.tolerations = vec![Toleration {
+            key: Some("gpu".into()),
+            operator: Some("Exists".into()),
+            ..Toleration::default()
+        }];
         assert!(describe(&node, &cluster).schedulable);
     }
 }
