@@ -5,5 +5,13 @@
 
 pub mod api;
 pub mod build;
+pub mod cache;
+pub mod cli;
+pub mod controllers;
 pub mod domain;
+pub mod ledger;
+pub mod operator;
 pub mod plan;
+pub mod report;
+pub mod runtime;
+pub mod uninstall;

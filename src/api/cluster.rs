@@ -20,6 +20,11 @@ use super::Condition;
     singular = "ecscluster",
     shortname = "ecscl",
     category = "ecs-operator",
+    doc = "A set of nodes on which ECS tasks run, and the settings of their scheduler.",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("The name of an EcsCluster must be no more than 63 characters."),
+    validation = Rule::new("!self.metadata.name.contains('.')")
+        .message("The name of an EcsCluster is made of letters, digits and hyphens only."),
     status = "EcsClusterStatus",
     derive = "PartialEq",
     printcolumn(
@@ -63,6 +68,7 @@ use super::Condition;
 pub struct EcsClusterSpec {
     /// Nodes that join: a label selector. Empty selects all nodes. A node that two clusters select joins the older one.
     #[serde(default)]
+    #[schemars(with = "super::schema::BoundedSelector")]
     pub node_selector: LabelSelector,
     /// Tolerations that every task of the cluster gets, and that make tainted nodes candidates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -84,16 +90,20 @@ pub struct EcsClusterSpec {
     pub healthy_after_seconds: i64,
     /// TCP host ports that no task may take. Default 22, 10250, 10256. (RES-6)
     #[serde(default = "default_reserved_ports")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), inner(range(min = 1)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub reserved_ports: Vec<u16>,
     /// Namespaces whose services may use the DAEMON strategy: a label selector. Empty: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::schema::BoundedSelector>")]
     pub daemon_namespaces: Option<LabelSelector>,
     /// Namespaces that may place tasks in this cluster: a label selector. Empty: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::schema::BoundedSelector>")]
     pub allowed_namespaces: Option<LabelSelector>,
     /// taskRoleArn to ServiceAccount name. Without an entry: `default`, without a mounted token.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 500), with = "BTreeMap<String, super::schema::ObjectName>")]
     pub role_mappings: BTreeMap<String, String>,
     /// PriorityClass of daemon Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +115,12 @@ pub struct EcsClusterSpec {
     pub replica_priority_class_name: Option<String>,
     /// Key of a NoSchedule taint that new nodes carry until their daemons run; the operator takes it off then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(
+        length(max = 317),
+        regex(
+            pattern = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+        )
+    )]
     pub startup_taint: Option<String>,
 }
 
@@ -145,7 +160,7 @@ pub enum OnCordon {
 }
 
 /// What the operator observed of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EcsClusterStatus {
     /// ACTIVE, DEPROVISIONING (being deleted) or INACTIVE. (CLU-2)
@@ -168,5 +183,6 @@ pub struct EcsClusterStatus {
     pub active_services_count: i64,
     /// Ready, Conflicted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

@@ -18,6 +18,7 @@ use crate::domain::resources::Resources;
     singular = "containerinstance",
     shortname = "ecsci",
     category = "ecs-operator",
+    doc = "A node of the cluster as an ECS container instance, with the ledger of what is reserved on it.",
     status = "ContainerInstanceStatus",
     derive = "PartialEq",
     selectable = ".spec.cluster",
@@ -82,13 +83,25 @@ use crate::domain::resources::Resources;
 pub struct ContainerInstanceSpec {
     /// Name of the EcsCluster; set by the operator when the instance registers.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("cluster is fixed at registration: an instance cannot move to another cluster."))]
     pub cluster: String,
-    /// ACTIVE, or DRAINING to move its tasks away, daemons last. (CI-4, DRAIN-1)
+    /// What is wanted of the instance: ACTIVE, or DRAINING to move its tasks away, daemons last. (CI-4, DRAIN-1)
     #[serde(default)]
+    #[schemars(with = "String", length(max = 64))]
+    #[x_kube(validation = Rule::new("self in ['ACTIVE', 'DRAINING']")
+        .message("Container instance status should be one of [ACTIVE, DRAINING]"))]
     pub status: InstanceDesiredStatus,
-    /// Custom attributes, at most 10. (ATTR-4)
+    /// Custom attributes, at most 10. Names that begin with `ecs.` or `com.amazonaws.ecs.` are reserved. (ATTR-4, ATTR-5)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        validation = Rule::new(
+            "self.all(a, !a.name.startsWith('ecs.') && !a.name.startsWith('com.amazonaws.ecs.'))"
+        )
+        .message("Attribute names that begin with ecs. or com.amazonaws.ecs. are reserved.")
+    )]
     pub attributes: Vec<Attribute>,
 }
 
@@ -104,7 +117,7 @@ pub enum InstanceDesiredStatus {
 }
 
 /// What the operator observed of an instance, and the ledger. Written by the ledger alone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerInstanceStatus {
     /// ACTIVE, DRAINING, INACTIVE or REGISTERING. (CI-2)
@@ -161,11 +174,13 @@ pub struct ContainerInstanceStatus {
     /// The ledger: one entry for each task that has a share of this instance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["namespace".into(), "task".into()]))]
     pub reservations: Vec<Reservation>,
     /// Format of the ledger; an operator that knows only an older one leaves it alone.
     #[serde(default)]
     pub ledger_version: i64,
     /// Schedulable, Draining, Overcommitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

@@ -5,20 +5,35 @@
     unreachable_pub,
     reason = "the CustomResource derive re-declares spec types in a private scope"
 )]
+#![allow(
+    clippy::doc_markdown,
+    reason = "field docs are plain text in `kubectl explain`, and RUNNING or CamelCase there is no code"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat `type_` inside one `kube` attribute"
+)]
 
 pub mod cluster;
 pub mod conditions;
+pub mod container_definition;
 pub mod container_instance;
+pub mod ecs_only;
 pub mod fields;
+mod rules;
+pub mod schema;
 pub mod service;
 pub mod task;
 pub mod task_definition;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 pub use crate::domain::records::*;
 pub use cluster::*;
+pub use container_definition::*;
 pub use container_instance::*;
 pub use fields::*;
 pub use service::*;
@@ -66,11 +81,13 @@ pub mod finalizers {
 /// The custom resource definitions of all kinds, in the order they are to be applied.
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         EcsCluster::crd(),
         ContainerInstance::crd(),
         TaskDefinition::crd(),
         EcsService::crd(),
         Task::crd(),
     ]
+    .map(schema::polish)
+    .into()
 }

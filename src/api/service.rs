@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Allocation, Condition, DEFAULT_CLUSTER, Deployment, LaunchType, PlacementConstraint, PlacementFailure,
-    PlacementStrategy, SchedulingStrategy, StopMark, Tag,
+    PlacementStrategy, SchedulingStrategy, StopMark, Tag, rules,
 };
 
 /// A service: `desiredCount` tasks (REPLICA) or one on each eligible instance (DAEMON).
@@ -21,6 +21,18 @@ use super::{
     category = "ecs-operator",
     category = "all",
     namespaced,
+    doc = "An ECS service: keeps tasks of a task definition running.",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("The name of an EcsService must be no more than 63 characters."),
+    validation = Rule::new("has(self.spec.serviceName) || !self.metadata.name.contains('.')").message(
+        "A service name is made of letters, digits, hyphens and underscores: give spec.serviceName or a name \
+         without dots."
+    ),
+    validation = Rule::new(
+        "(has(self.spec.serviceName) ? self.spec.serviceName : self.metadata.name) == \
+         (has(oldSelf.spec.serviceName) ? oldSelf.spec.serviceName : oldSelf.metadata.name)"
+    )
+    .message("serviceName is fixed at creation: delete the service and create another one."),
     status = "EcsServiceStatus",
     derive = "PartialEq",
     selectable = ".spec.cluster",
@@ -86,32 +98,106 @@ use super::{
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.schedulingStrategy != 'DAEMON' || !has(self.desiredCount)").message(
+        "The daemon scheduling strategy does not support a desired count for services. Remove the desired count \
+         value and try again"
+    ),
+    validation = Rule::new("self.schedulingStrategy != 'REPLICA' || has(self.desiredCount)")
+        .message("desiredCount is required for the REPLICA scheduling strategy (0 is allowed)."),
+    validation = Rule::new(
+        "self.schedulingStrategy != 'DAEMON' || !has(self.placementStrategy) || self.placementStrategy.size() == 0"
+    )
+    .message(
+        "The daemon scheduling strategy does not support placement strategies. Remove the placement strategy and \
+         try again"
+    ),
+    validation = Rule::new(
+        "self.schedulingStrategy != 'DAEMON' || !has(self.deploymentConfiguration) || \
+         !has(self.deploymentConfiguration.maximumPercent) || self.deploymentConfiguration.maximumPercent <= 100"
+    )
+    .message(
+        "The daemon scheduling strategy does not support values above 100 for maximumPercent on a deployment \
+         configuration. Change the maximumPercent value to 100, and try again"
+    ),
+    validation = Rule::new(
+        "self.schedulingStrategy != 'DAEMON' || !has(self.deploymentConfiguration) || \
+         !has(self.deploymentConfiguration.minimumHealthyPercent) || \
+         self.deploymentConfiguration.minimumHealthyPercent < 100"
+    )
+    .message("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."),
+    validation = Rule::new(
+        "self.schedulingStrategy != 'REPLICA' || !has(self.deploymentConfiguration) || \
+         !has(self.deploymentConfiguration.maximumPercent) || self.deploymentConfiguration.maximumPercent >= 100"
+    )
+    .message("maximumPercent must be at least 100 for the REPLICA scheduling strategy."),
+    validation = Rule::new(
+        "!has(self.availabilityZoneRebalancing) || self.availabilityZoneRebalancing != 'ENABLED' || \
+         self.schedulingStrategy == 'REPLICA'"
+    )
+    .message("Availability Zone rebalancing does not support the DAEMON scheduling strategy."),
+    validation = Rule::new(
+        "!has(self.availabilityZoneRebalancing) || self.availabilityZoneRebalancing != 'ENABLED' || \
+         !has(self.deploymentConfiguration) || !has(self.deploymentConfiguration.maximumPercent) || \
+         self.deploymentConfiguration.maximumPercent > 100"
+    )
+    .message("Availability Zone rebalancing needs a maximumPercent above 100."),
+    validation = Rule::new(
+        "!has(self.availabilityZoneRebalancing) || self.availabilityZoneRebalancing != 'ENABLED' || \
+         !has(self.placementStrategy) || self.placementStrategy.size() == 0 || \
+         (self.placementStrategy[0].type == 'spread' && has(self.placementStrategy[0].field) && \
+         self.placementStrategy[0].field == 'attribute:ecs.availability-zone')"
+    )
+    .message(
+        "Availability Zone rebalancing needs no placement strategy, or spread on \
+         attribute:ecs.availability-zone as the first one."
+    ),
+    validation = Rule::new(
+        "!has(self.availabilityZoneRebalancing) || self.availabilityZoneRebalancing != 'ENABLED' || \
+         !has(self.placementConstraints) || self.placementConstraints.all(c, !has(c.expression) || \
+         !c.expression.contains('attribute:ecs.availability-zone'))"
+    )
+    .message(
+        "Availability Zone rebalancing does not support a placement constraint on \
+         attribute:ecs.availability-zone."
+    )
+)]
 pub struct EcsServiceSpec {
-    /// ECS name of the service; default is the object's name. Its tasks are in group `service:NAME`. (SVC-4)
+    /// ECS name of the service; default is the object's name. Its tasks are in group `service:NAME`. Fixed at
+    /// creation. (SVC-4)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub service_name: Option<String>,
-    /// Name of the EcsCluster. (CLU-4)
+    /// Name of the EcsCluster that the service runs in. Fixed at creation. (CLU-4)
     #[serde(default = "default_cluster")]
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("cluster is fixed at creation: delete the service and create another one."))]
     pub cluster: String,
     /// `family` or `family:revision` of the same namespace; a bare family means its latest ACTIVE revision at the
     /// time this field was set. An ARN is accepted. (TD-4)
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new(rules::TASK_DEFINITION_REFERENCE)
+        .message("taskDefinition must be family, family:revision or the ARN of a task definition."))]
     pub task_definition: String,
-    /// Tasks wanted; required for REPLICA, refused for DAEMON. (SVC-8, DAEMON-6)
+    /// Number of tasks, 0 to 5000: required for REPLICA, refused for DAEMON. (SVC-8, DAEMON-6)
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 5000))]
     pub desired_count: Option<i64>,
-    /// REPLICA (default) or DAEMON; fixed at creation. (SVC-2)
+    /// How many tasks there are and where: REPLICA (default) or DAEMON. Fixed at creation. (SVC-2)
     #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("schedulingStrategy is fixed at creation: delete the service and create another one."))]
     pub scheduling_strategy: SchedulingStrategy,
-    /// Only EC2. (DAEMON-8)
+    /// Where tasks are launched: only EC2 is available. (DAEMON-8)
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == 'EC2'")
+        .message("launchType must be EC2: FARGATE and EXTERNAL are not available on Kubernetes."))]
     pub launch_type: Option<LaunchType>,
     /// Bounds and failure handling of deployments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_configuration: Option<DeploymentConfiguration>,
-    /// Only type ECS.
+    /// Which controller deploys: only type ECS is available. (SVC-2)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
     /// Rules that an instance must satisfy, joined by and; at most 10 with those of the task definition. (CONS-3)
@@ -126,7 +212,7 @@ pub struct EcsServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647i64))]
     pub health_check_grace_period_seconds: Option<i64>,
-    /// ENABLED or DISABLED. (AZ-1)
+    /// Whether the tasks are kept balanced over the zones: ENABLED or DISABLED. (AZ-1 to AZ-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// Any change of this text starts a new deployment of the same task definition. (SVC-9)
@@ -136,6 +222,7 @@ pub struct EcsServiceSpec {
     /// Tags of the service. (VAL-8)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub tags: Vec<Tag>,
 }
 
@@ -143,7 +230,7 @@ fn default_cluster() -> String {
     DEFAULT_CLUSTER.to_owned()
 }
 
-/// ENABLED or DISABLED. (AZ-1)
+/// Whether the tasks are kept balanced over the zones: ENABLED or DISABLED. (AZ-1 to AZ-5)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AvailabilityZoneRebalancing {
@@ -154,10 +241,12 @@ pub enum AvailabilityZoneRebalancing {
 }
 
 /// Which controller deploys. (SVC-2)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct DeploymentController {
     /// ECS; CODE_DEPLOY and EXTERNAL are refused.
     #[serde(rename = "type")]
+    #[x_kube(validation = Rule::new("self == 'ECS'")
+        .message("deploymentController must be of type ECS: CODE_DEPLOY and EXTERNAL are not available on Kubernetes."))]
     pub type_: DeploymentControllerType,
 }
 
@@ -185,7 +274,7 @@ pub struct DeploymentConfiguration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub minimum_healthy_percent: Option<i64>,
-    /// When to give a deployment up. (CB)
+    /// Whether a deployment whose tasks keep failing is given up. (CB-1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_circuit_breaker: Option<DeploymentCircuitBreaker>,
 }
@@ -200,7 +289,7 @@ pub struct DeploymentCircuitBreaker {
 }
 
 /// What the operator observed of a service, and what it decided. Written by the ledger alone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EcsServiceStatus {
     /// ACTIVE, DRAINING (being deleted, tasks still exist). (SVC-3)
@@ -224,6 +313,7 @@ pub struct EcsServiceStatus {
     /// The PRIMARY deployment first, then ACTIVE ones, newest first. (DEP-2)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub deployments: Vec<Deployment>,
     /// The last 100 events, newest first. (EVT-1)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -246,6 +336,7 @@ pub struct EcsServiceStatus {
     pub placement_failures: Vec<PlacementFailure>,
     /// Ready, Progressing, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 

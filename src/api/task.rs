@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, ServiceRef, StopCode,
-    Tag,
+    Tag, rules,
 };
 
 /// One run of a task definition, bound to one instance and never moved. (TASK-17)
@@ -21,6 +21,9 @@ use super::{
     category = "ecs-operator",
     category = "all",
     namespaced,
+    doc = "One run of a task definition, bound to one container instance and never moved.",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("The name of a Task must be no more than 63 characters."),
     status = "TaskStatus",
     derive = "PartialEq",
     selectable = ".spec.cluster",
@@ -80,8 +83,35 @@ use super::{
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(rules::TASK_FIXED.expression()).message(
+        "A task is immutable but for desiredStatus, stoppedReason, stopCode and the first containerInstance."
+    ),
+    validation = Rule::new(
+        "has(self.service) == has(oldSelf.service) && (!has(self.service) || \
+         (self.service.name == oldSelf.service.name && self.service.uid == oldSelf.service.uid && \
+         (has(self.service.daemon) && self.service.daemon) == (has(oldSelf.service.daemon) && oldSelf.service.daemon)))"
+    )
+    .message("service is set at creation and never changes."),
+    validation = Rule::new(
+        "(has(self.tombstone) && self.tombstone) == (has(oldSelf.tombstone) && oldSelf.tombstone)"
+    )
+    .message("tombstone is set at creation and never changes."),
+    validation = Rule::new(
+        "!has(oldSelf.containerInstance) || \
+         (has(self.containerInstance) && self.containerInstance == oldSelf.containerInstance)"
+    )
+    .message("containerInstance is set once: a task never moves to another instance."),
+    validation = Rule::new("!has(self.tombstone) || !self.tombstone || self.desiredStatus == 'STOPPED'")
+        .message("A tombstone never runs: desiredStatus must be STOPPED."),
+    validation = Rule::new(
+        "!has(self.group) || !self.group.startsWith('service:') || has(self.service) || \
+         (has(self.tombstone) && self.tombstone)"
+    )
+    .message("A task group that begins with service: is reserved for the tasks of a service.")
+)]
 pub struct TaskSpec {
-    /// Name of the EcsCluster.
+    /// Name of the EcsCluster that the task runs in.
     #[serde(default = "default_cluster")]
     #[schemars(length(min = 1, max = 63))]
     pub cluster: String,
@@ -89,11 +119,15 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub container_instance: Option<String>,
-    /// `family:revision` of the same namespace.
+    /// `family:revision` of the same namespace; an ARN is accepted. (TD-4)
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new(rules::TASK_DEFINITION_REFERENCE)
+        .message("taskDefinition must be family, family:revision or the ARN of a task definition."))]
     pub task_definition: String,
-    /// RUNNING, then STOPPED once. (TASK-4)
+    /// What is wanted of the task: RUNNING, or STOPPED, once and for ever. (TASK-4)
     #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf || self == 'STOPPED'")
+        .message("desiredStatus becomes STOPPED once and never returns to RUNNING."))]
     pub desired_status: DesiredStatus,
     /// Why it was told to stop. (TASK-13)
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,16 +136,19 @@ pub struct TaskSpec {
     /// Code of why it was told to stop. (TASK-13)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<StopCode>,
-    /// Group; default `family:FAMILY`, always `service:NAME` for service tasks. (TASK-9)
+    /// Task group; default `family:FAMILY`, always `service:NAME` for the tasks of a service. (TASK-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub group: Option<String>,
-    /// Who started it; for service tasks the deployment id. (TASK-10)
+    /// Who started the task: up to 128 letters, digits, hyphens, underscores and slashes; for the tasks of a service
+    /// the deployment id. (TASK-10, RUN-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9_/-]*$"))]
     pub started_by: Option<String>,
-    /// Only EC2.
+    /// Where the task is launched: only EC2 is available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == 'EC2'")
+        .message("launchType must be EC2: FARGATE and EXTERNAL are not available on Kubernetes."))]
     pub launch_type: Option<LaunchType>,
     /// The service it belongs to; set by the operator. (SVC-14)
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +159,7 @@ pub struct TaskSpec {
     /// Tags of the task. (VAL-8)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub tags: Vec<Tag>,
 }
 
@@ -130,7 +168,7 @@ fn default_cluster() -> String {
 }
 
 /// What the operator observed of a task. (TASK-1)
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskStatus {
     /// Where the task is in its life. (TASK-3)
@@ -151,6 +189,7 @@ pub struct TaskStatus {
     /// State of its containers. (TASK-2)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub containers: Vec<ContainerState>,
     /// PENDING → RUNNING (RFC 3339). (TASK-11)
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +209,7 @@ pub struct TaskStatus {
     pub stopped_reason: Option<String>,
     /// Placed, Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Attribute, Condition, KeyValuePair, PlacementConstraint, Tag};
+use super::{Attribute, Condition, ContainerDefinition, PlacementConstraint, Tag, ecs_only, rules};
 
 /// A revision of a task definition. The output of `aws ecs describe-task-definition` (its `taskDefinition`) can be
 /// pasted as spec. Immutable but for `status`. (TD-1, TD-2)
@@ -20,6 +20,8 @@ use super::{Attribute, Condition, KeyValuePair, PlacementConstraint, Tag};
     category = "ecs-operator",
     category = "all",
     namespaced,
+    doc = "An immutable revision of an ECS task definition.",
+    validation = rules::object_name(),
     status = "TaskDefinitionStatus",
     derive = "PartialEq",
     selectable = ".spec.family",
@@ -55,37 +57,59 @@ use super::{Attribute, Condition, KeyValuePair, PlacementConstraint, Tag};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(rules::TASK_DEFINITION_FIXED.expression()).message(
+        "A task definition revision is immutable except for its status: register a new revision instead."
+    ),
+    validation = Rule::new("self.containerDefinitions.exists(c, !has(c.essential) || c.essential)")
+        .message("At least one container must be essential."),
+    validation = rules::container_names(),
+    validation = rules::container_memory(),
+    validation = rules::cpu_sum(),
+    validation = rules::memory_sum(),
+    validation = rules::host_ports(),
+    validation = rules::mounted_volumes(),
+    validation = rules::dependencies_exist(),
+    validation = rules::dependencies_not_self(),
+    validation = rules::dependencies_not_essential(),
+    validation = rules::dependencies_healthy()
+)]
 pub struct TaskDefinitionSpec {
-    /// Family: 1 to 255 letters, digits, `-`, `_`. (VAL-1)
+    /// Family of the revision: 1 to 255 letters, digits, hyphens and underscores. (VAL-1)
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub family: String,
-    /// Revision, from 1. (TD-1)
-    #[schemars(range(min = 1))]
+    /// Number of the revision in its family, from 1. (TD-1)
+    #[schemars(range(min = 1, max = 999_999_999))]
     pub revision: i64,
     /// ACTIVE or INACTIVE; the only member that may change. (TD-3, TD-5)
     #[serde(default)]
     pub status: TaskDefinitionState,
-    /// 1 to 10 containers. (TD-13)
+    /// Containers of the task: 1 to 10. (TD-13)
     #[schemars(length(min = 1, max = 10))]
     pub container_definitions: Vec<ContainerDefinition>,
-    /// CPU of the whole task: units ("1024") or vCPU ("1 vCPU"). (TD-9)
+    /// CPU of the whole task, in units ("1024") or vCPU ("1 vCPU"): 128 to 196608 units. (TD-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = rules::CPU_PATTERN))]
+    #[x_kube(validation = rules::cpu_range())]
     pub cpu: Option<String>,
-    /// Memory of the whole task: MiB ("512") or GB ("1 GB"). (TD-9)
+    /// Memory of the whole task, in MiB ("512") or GB ("1 GB"). (TD-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = rules::MEMORY_PATTERN))]
+    #[x_kube(validation = rules::memory_range())]
     pub memory: Option<String>,
-    /// bridge (default), host, none or awsvpc. (TD-8)
+    /// How the containers see the network: `bridge` (default), `host`, `none` or `awsvpc`. (TD-8)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
     /// Volumes that containers mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub volumes: Vec<Volume>,
     /// Rules for every task of this revision; only memberOf. (TD-14)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new("self.all(c, c.type != 'distinctInstance')")
+        .message("constraint.type 'distinctInstance' is not supported."))]
     pub placement_constraints: Vec<PlacementConstraint>,
     /// Role of the task; mapped to a ServiceAccount by the cluster's roleMappings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,56 +119,75 @@ pub struct TaskDefinitionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub execution_role_arn: Option<String>,
-    /// `host` or `task`.
+    /// Whose processes the containers see: `host` or `task`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), regex(pattern = r"^(host|task)$"))]
     pub pid_mode: Option<String>,
-    /// `host`, `task` or `none`.
+    /// With whom the containers share memory: `host`, `task` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), regex(pattern = r"^(host|task|none)$"))]
     pub ipc_mode: Option<String>,
-    /// Must allow EC2, if given.
+    /// Launch types that the task definition is made for; EC2 must be among them, if any is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
+    #[schemars(length(max = 10), inner(length(max = 64)))]
+    #[x_kube(validation = Rule::new("self.size() == 0 || 'EC2' in self")
+        .message("requiresCompatibilities must include EC2: only the EC2 launch type is available on Kubernetes."))]
     pub requires_compatibilities: Vec<String>,
     /// Operating system and CPU architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_platform: Option<RuntimePlatform>,
     /// Attributes that an instance must have; those ECS computes for its own agent are ignored. (ATTR-9)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), with = "Vec<ecs_only::RequiredAttribute>")]
     pub requires_attributes: Vec<Attribute>,
     /// Tags of the task definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub tags: Vec<Tag>,
-    /// Not available on Kubernetes: reported, tasks are refused.
+    /// The App Mesh proxy of the task. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::ProxyConfiguration>")]
     pub proxy_configuration: Option<Value>,
-    /// Not available on Kubernetes: reported, tasks are refused.
+    /// Elastic Inference accelerators. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<ecs_only::InferenceAccelerator>>", length(max = 10))]
     pub inference_accelerators: Option<Value>,
-    /// Fargate only: reported, tasks are refused.
+    /// Ephemeral storage of a Fargate task: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::EphemeralStorage>")]
     pub ephemeral_storage: Option<Value>,
-    /// Not available on Kubernetes: reported when true.
+    /// Whether faults may be injected. Not available on Kubernetes: reported when true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_fault_injection: Option<bool>,
-    /// Made by ECS; accepted and ignored.
+    /// How the task is isolated from others on its machine. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::TrustedExecutionConfiguration>")]
+    pub trusted_execution_configuration: Option<Value>,
+    /// ARN that ECS gave the revision: accepted and ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub task_definition_arn: Option<String>,
-    /// Made by ECS; accepted and ignored.
+    /// Launch types that ECS found it fit for: accepted and ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 64)))]
     pub compatibilities: Vec<String>,
-    /// Made by ECS; accepted and ignored.
+    /// When it was registered with ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "ecs_only::timestamp")]
     pub registered_at: Option<Value>,
-    /// Made by ECS; accepted and ignored.
+    /// Who registered it with ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub registered_by: Option<String>,
-    /// Made by ECS; accepted and ignored.
+    /// When it was deregistered from ECS: accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "ecs_only::timestamp")]
     pub deregistered_at: Option<Value>,
+    /// When deletion was asked of ECS: made by ECS, accepted and ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "ecs_only::timestamp")]
+    pub delete_requested_at: Option<Value>,
 }
 
 /// Whether new tasks and services may use a revision. (TD-3)
@@ -158,7 +201,7 @@ pub enum TaskDefinitionState {
     Inactive,
 }
 
-/// How containers see the network. (TD-8)
+/// How the containers see the network: `bridge` (default), `host`, `none` or `awsvpc`. (TD-8)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
@@ -177,306 +220,14 @@ pub enum NetworkMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePlatform {
-    /// X86_64 or ARM64.
+    /// CPU architecture: X86_64 or ARM64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub cpu_architecture: Option<String>,
-    /// LINUX or a WINDOWS_SERVER_… value.
+    /// Operating system: LINUX or a WINDOWS_SERVER_… value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub operating_system_family: Option<String>,
-}
-
-/// One container. (TD-21)
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerDefinition {
-    /// 1 to 255 letters, digits, `-`, `_`; unique in the task definition. (TD-12)
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
-    pub name: String,
-    /// Image reference.
-    #[schemars(length(min = 1, max = 1024))]
-    pub image: String,
-    /// CPU units reserved; 0 reserves nothing. (RES-9, RES-10)
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 196_608))]
-    pub cpu: i64,
-    /// Hard limit in MiB. (TD-10)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 6, max = 33_554_432))]
-    pub memory: Option<i64>,
-    /// Reserved MiB. (TD-10)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 6, max = 33_554_432))]
-    pub memory_reservation: Option<i64>,
-    /// Whether its end stops the task; default true. (TD-12, TASK-8)
-    #[serde(default = "default_true")]
-    pub essential: bool,
-    /// Ports. (TD-15)
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
-    pub port_mappings: Vec<PortMapping>,
-    /// Entry point of the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100))]
-    pub entry_point: Option<Vec<String>>,
-    /// Command of the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 200))]
-    pub command: Option<Vec<String>>,
-    /// Environment variables.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500))]
-    pub environment: Vec<KeyValuePair>,
-    /// Variables from Secrets or ConfigMaps of the namespace.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
-    pub secrets: Vec<Secret>,
-    /// Files with variables in S3: not available on Kubernetes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub environment_files: Vec<Value>,
-    /// Containers that must reach a condition first. (TD-17)
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub depends_on: Vec<ContainerDependency>,
-    /// Seconds to wait for a dependency. (TD-18)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 86_400))]
-    pub start_timeout: Option<i64>,
-    /// Seconds between the stop signal and the kill; hours are legal; default 30. (STOP-3)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 2_592_000))]
-    pub stop_timeout: Option<i64>,
-    /// Health check. (TD-16)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health_check: Option<HealthCheck>,
-    /// Restart in place. (TD-18)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart_policy: Option<RestartPolicy>,
-    /// GPUs. (TD-19)
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub resource_requirements: Vec<ResourceRequirement>,
-    /// Volumes in the container.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub mount_points: Vec<MountPoint>,
-    /// Mounts of another container.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub volumes_from: Vec<VolumeFrom>,
-    /// User: `uid`, `uid:gid`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub user: Option<String>,
-    /// Working directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub working_directory: Option<String>,
-    /// Run privileged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub privileged: Option<bool>,
-    /// Read-only root file system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub readonly_root_filesystem: Option<bool>,
-    /// Allocate a stdin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interactive: Option<bool>,
-    /// Allocate a terminal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pseudo_terminal: Option<bool>,
-    /// Linux options: capabilities, tmpfs, shared memory, init process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linux_parameters: Option<LinuxParameters>,
-    /// Name of the Secret with the registry's credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository_credentials: Option<RepositoryCredentials>,
-    /// Extra lines of /etc/hosts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub extra_hosts: Vec<HostEntry>,
-    /// Name servers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 3))]
-    pub dns_servers: Vec<String>,
-    /// Search domains.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub dns_search_domains: Vec<String>,
-    /// Host name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub hostname: Option<String>,
-    /// Docker labels, as annotations of the Pod.
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub docker_labels: std::collections::BTreeMap<String, String>,
-    /// Kernel parameters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub system_controls: Vec<SystemControl>,
-    /// Links to other containers: not available on Kubernetes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub links: Vec<String>,
-    /// Resource limits of processes: not available on Kubernetes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub ulimits: Vec<Value>,
-    /// Log driver: reported; the node's logging applies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_configuration: Option<Value>,
-    /// Log router: not available on Kubernetes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub firelens_configuration: Option<Value>,
-    /// SELinux or AppArmor labels: not available.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub docker_security_options: Vec<String>,
-    /// Windows credential specs: not available.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub credential_specs: Vec<String>,
-    /// No network: not available on Kubernetes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disable_networking: Option<bool>,
-    /// Version consistency of image tags: accepted and ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version_consistency: Option<String>,
-}
-
-fn default_true() -> bool {
-    true
-}
-
-/// A port of a container. (TD-15)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PortMapping {
-    /// Port in the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub container_port: Option<i64>,
-    /// Port on the node; 0 or absent: none. (RES-5)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 65535))]
-    pub host_port: Option<i64>,
-    /// tcp (default) or udp.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<TransportProtocol>,
-    /// Name of the port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub name: Option<String>,
-    /// Accepted and ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub app_protocol: Option<String>,
-    /// A range of ports: not available.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub container_port_range: Option<String>,
-}
-
-/// tcp or udp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TransportProtocol {
-    /// TCP.
-    #[default]
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-/// What a container waits for. (TD-17)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerDependency {
-    /// The other container.
-    #[schemars(length(min = 1, max = 255))]
-    pub container_name: String,
-    /// The condition it must reach.
-    pub condition: ContainerCondition,
-}
-
-/// START, COMPLETE, SUCCESS or HEALTHY. (TD-17)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ContainerCondition {
-    /// It has started.
-    Start,
-    /// It has ended: not available on Kubernetes.
-    Complete,
-    /// It has ended with exit code 0.
-    Success,
-    /// Its health check passes.
-    Healthy,
-}
-
-/// A command that tells whether the container works. (TD-16)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HealthCheck {
-    /// `CMD` and arguments, or `CMD-SHELL` and a shell line.
-    #[schemars(length(min = 1, max = 100))]
-    pub command: Vec<String>,
-    /// Seconds between checks, 5 to 300, default 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 5, max = 300))]
-    pub interval: Option<i64>,
-    /// Seconds a check may take, 2 to 60, default 5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 2, max = 60))]
-    pub timeout: Option<i64>,
-    /// Failures until unhealthy, 1 to 10, default 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10))]
-    pub retries: Option<i64>,
-    /// Seconds in which failures do not count, 0 to 300.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 300))]
-    pub start_period: Option<i64>,
-}
-
-/// Restart of a container in place. (TD-18)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestartPolicy {
-    /// Whether it is restarted.
-    pub enabled: bool,
-    /// Exit codes after which it is not restarted; at most 50.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub ignored_exit_codes: Vec<i64>,
-    /// Seconds it must have run to be restarted, 60 to 1800, default 300.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 60, max = 1800))]
-    pub restart_attempt_period: Option<i64>,
-}
-
-/// A count of devices. (TD-19)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ResourceRequirement {
-    /// GPU; InferenceAccelerator is not available.
-    #[serde(rename = "type")]
-    #[schemars(length(max = 32))]
-    pub type_: String,
-    /// Count.
-    #[schemars(length(max = 32))]
-    pub value: String,
-}
-
-/// A variable from a Secret or ConfigMap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Secret {
-    /// Name of the variable.
-    #[schemars(length(min = 1, max = 255))]
-    pub name: String,
-    /// `secret/NAME/KEY` or `configmap/NAME/KEY` of the task's namespace.
-    #[schemars(length(min = 1, max = 2048))]
-    pub value_from: String,
 }
 
 /// A volume of a task.
@@ -489,16 +240,23 @@ pub struct Volume {
     /// A path of the node; without it the volume lives and dies with the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostVolume>,
-    /// Not available on Kubernetes.
+    /// A volume of the container runtime. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::DockerVolumeConfiguration>")]
     pub docker_volume_configuration: Option<Value>,
-    /// Not available; mount a PersistentVolumeClaim instead.
+    /// A file system of Amazon EFS. Not available: mount a PersistentVolumeClaim instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::EfsVolumeConfiguration>")]
     pub efs_volume_configuration: Option<Value>,
-    /// Not available on Kubernetes.
+    /// A bucket of Amazon S3. Not available on Kubernetes: reported, tasks are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::S3FilesVolumeConfiguration>")]
+    pub s3files_volume_configuration: Option<Value>,
+    /// A file system of Amazon FSx. Not available on Kubernetes: reported, tasks are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::FsxVolumeConfiguration>")]
     pub fsx_windows_file_server_volume_configuration: Option<Value>,
-    /// Not available on Kubernetes.
+    /// Whether the service configures the volume at launch. Not available on Kubernetes: reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configured_at_launch: Option<bool>,
     /// Name of a PersistentVolumeClaim of the namespace (ours, not ECS's).
@@ -517,129 +275,8 @@ pub struct HostVolume {
     pub source_path: Option<String>,
 }
 
-/// A volume in a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MountPoint {
-    /// Name of the volume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub source_volume: Option<String>,
-    /// Path in the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub container_path: Option<String>,
-    /// Mounted read-only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_only: Option<bool>,
-}
-
-/// The mounts of another container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeFrom {
-    /// The other container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub source_container: Option<String>,
-    /// Mounted read-only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_only: Option<bool>,
-}
-
-/// Linux options of a container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LinuxParameters {
-    /// Kernel capabilities added and dropped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capabilities: Option<KernelCapabilities>,
-    /// Run an init process: accepted and ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_process_enabled: Option<bool>,
-    /// Size of /dev/shm in MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_048_576))]
-    pub shared_memory_size: Option<i64>,
-    /// Memory file systems.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub tmpfs: Vec<Tmpfs>,
-    /// Devices of the node: not available.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub devices: Vec<Value>,
-    /// Swap: not available.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_swap: Option<i64>,
-    /// Swap: not available.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub swappiness: Option<i64>,
-}
-
-/// Kernel capabilities, without the prefix `CAP_`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KernelCapabilities {
-    /// Added.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub add: Vec<String>,
-    /// Dropped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub drop: Vec<String>,
-}
-
-/// A memory file system.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Tmpfs {
-    /// Path in the container.
-    #[schemars(length(min = 1, max = 4096))]
-    pub container_path: String,
-    /// Size in MiB.
-    #[schemars(range(min = 1, max = 1_048_576))]
-    pub size: i64,
-    /// Mount options: not available.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub mount_options: Vec<String>,
-}
-
-/// Name of the Secret with the registry's credentials.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RepositoryCredentials {
-    /// Name of a Secret of type `kubernetes.io/dockerconfigjson`; of an ARN the last part is taken.
-    #[schemars(length(min = 1, max = 2048))]
-    pub credentials_parameter: String,
-}
-
-/// A line of /etc/hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HostEntry {
-    /// Name.
-    #[schemars(length(min = 1, max = 253))]
-    pub hostname: String,
-    /// Address.
-    #[schemars(length(min = 1, max = 64))]
-    pub ip_address: String,
-}
-
-/// A kernel parameter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SystemControl {
-    /// Name, such as `net.core.somaxconn`.
-    #[schemars(length(min = 1, max = 253))]
-    pub namespace: String,
-    /// Value.
-    #[schemars(length(max = 253))]
-    pub value: String,
-}
-
 /// What the operator observed of a task definition.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskDefinitionStatus {
     /// Generation of the spec that this status describes.
@@ -647,5 +284,6 @@ pub struct TaskDefinitionStatus {
     pub observed_generation: Option<i64>,
     /// Ready; Supported (members without a counterpart are named here).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

@@ -38,6 +38,18 @@ pub(super) fn container(
             "has no effect: others wait for this container to end.",
         );
     }
+    if arranged.role == Role::Init
+        && definition
+            .port_mappings
+            .iter()
+            .any(|p| p.host_port.unwrap_or(0) != 0)
+    {
+        refusals.report(
+            &definition.name,
+            "portMappings",
+            "host ports have no effect: others wait for this container to end.",
+        );
+    }
     Container {
         name: name.to_owned(),
         image: Some(definition.image.clone()),

@@ -53,6 +53,14 @@ pub(super) fn unhealthy_after_seconds(check: &HealthCheck) -> i64 {
         .saturating_add(interval.saturating_add(timeout).saturating_mul(retries))
 }
 
+/// Seconds a container must have been not ready to be UNHEALTHY: a kubelet that restarts shows it so until its first probe.
+pub(super) fn not_ready_grace_seconds(check: &HealthCheck) -> i64 {
+    check
+        .interval
+        .unwrap_or(INTERVAL_SECONDS)
+        .saturating_add(check.timeout.unwrap_or(TIMEOUT_SECONDS))
+}
+
 /// Whether a check declares anything: `NONE` switches off what the image brings, which Kubernetes ignores anyway.
 pub(super) fn declared(container: &ContainerDefinition) -> Option<&HealthCheck> {
     container

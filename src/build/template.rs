@@ -40,9 +40,9 @@ pub(super) fn template(spec: &TaskDefinitionSpec) -> (Template, Refusals) {
         let mounts = volumes.mounts.remove(&one.container.name).unwrap_or_default();
         let built = container(*one, &name_of(one.container), mode, sizes, mounts, &mut refusals);
         if one.role == Role::App {
-            containers.push(built)
+            containers.push(built);
         } else {
-            before.push(built)
+            before.push(built);
         }
     }
     let sysctls = security::sysctls(spec, &mut refusals);

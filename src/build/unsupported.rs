@@ -161,15 +161,14 @@ pub(super) fn check_container(container: &ContainerDefinition, refusals: &mut Re
             refusals.refuse(name, member, text);
         }
     }
-    for requirement in container.resource_requirements.iter() {
+    for requirement in &container.resource_requirements {
         if requirement.type_ != "GPU" {
             refusals.refuse(
                 name,
                 "resourceRequirements",
                 format!("type '{}' is not available, only GPU.", requirement.type_),
             );
-        } else if requirement.value.trim().parse::<i64>().is_ok_and(|n| n > 0) {
-        } else {
+        } else if requirement.value.trim().parse::<i64>().unwrap_or(0) <= 0 {
             refusals.refuse(
                 name,
                 "resourceRequirements",

@@ -205,14 +205,15 @@ fn check_paths(container: &ContainerDefinition, mounts: &[VolumeMount], refusals
     }
 }
 
+/// What to do instead of the volume kinds that are not available.
+const CLAIM: &str = "is not available: make a PersistentVolumeClaim and name it in persistentVolumeClaim.";
+
 /// What a volume is in the Pod: a path of the node, a claim, or a directory that lives and dies with the task.
 fn source(volume: &Volume, refusals: &mut Refusals) -> PodVolume {
     let name = &volume.name;
     let mut refuse = |member: &str, text: &str| {
         refusals.refuse_task(&format!("Volume '{name}': {member}"), text);
     };
-    const CLAIM: &str =
-        "is not available: make a PersistentVolumeClaim and name it in persistentVolumeClaim.";
     if volume.docker_volume_configuration.is_some() {
         refuse("dockerVolumeConfiguration", CLAIM);
     }

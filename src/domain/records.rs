@@ -1,5 +1,15 @@
 //! Records that the objects carry and the planners read: states, rules, the ledger's entries.
 
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive re-declares the types in a private scope"
+)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "field docs are plain text in `kubectl explain`, and RUNNING or CamelCase there is no code"
+)]
+
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +77,7 @@ pub enum HealthStatus {
     Unknown,
 }
 
-/// Where a launch may go. Only EC2 exists here. (PLACE-4)
+/// Where tasks are launched: only EC2 is available. (PLACE-4)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LaunchType {
     /// Container instances: the nodes of the cluster.
@@ -80,10 +90,16 @@ pub enum LaunchType {
 }
 
 /// A rule that an instance must satisfy. (CONS-1)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'memberOf' || (has(self.expression) && self.expression.trim().size() > 0)")
+        .message("memberOf expression must be specified and must not be empty."),
+    validation = Rule::new("self.type != 'distinctInstance' || !has(self.expression)")
+        .message("distinctInstance expression should not be specified.")
+)]
 pub struct PlacementConstraint {
-    /// `memberOf` or `distinctInstance`.
+    /// Kind of the constraint: `memberOf` or `distinctInstance`.
     #[serde(rename = "type")]
     pub type_: PlacementConstraintType,
     /// A cluster query language expression, at most 2000 characters; required for `memberOf`, refused for
@@ -104,13 +120,26 @@ pub enum PlacementConstraintType {
 }
 
 /// How candidates are ranked. (STRAT-1)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type != 'random' || !has(self.field) || self.field == ''")
+        .message("The random placement strategy does not support a field. Remove the field and try again."),
+    validation = Rule::new(
+        r"self.type != 'spread' || (has(self.field) && self.field.matches('^(instanceId|host|attribute:[A-Za-z0-9_/\\.-]{1,128})$'))"
+    )
+    .message("The spread placement strategy needs a field: instanceId, host or attribute:NAME."),
+    validation = Rule::new(
+        "self.type != 'binpack' || (has(self.field) && self.field.lowerAscii() in ['cpu', 'memory'])"
+    )
+    .message("The binpack placement strategy needs a field: cpu or memory.")
+)]
 pub struct PlacementStrategy {
-    /// `random`, `spread` or `binpack`.
+    /// Kind of the strategy: `random`, `spread` or `binpack`.
     #[serde(rename = "type")]
     pub type_: PlacementStrategyType,
-    /// spread: `instanceId`, `host` or `attribute:NAME`; binpack: `cpu` or `memory`; random: none. (VAL-5)
+    /// What is compared. For spread: `instanceId`, `host` or `attribute:NAME`; for binpack: `cpu` or `memory`; for
+    /// random: nothing. (VAL-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub field: Option<String>,

@@ -140,6 +140,7 @@ fn narrow(value: i128) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "small numbers in tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::plan::world::Key;
+
 /// A Pod is created only within this time of the authorising write (T).
 pub const AUTHORISATION: Duration = Duration::from_secs(5);
 /// F3's wait: T + T2 + E.
@@ -28,6 +30,12 @@ enum PodCreate {
 struct Mine {
     since: Instant,
     create: PodCreate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unseen {
+    since: Instant,
+    given_up: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +66,7 @@ pub struct Fences {
     mine: Mutex<HashMap<String, Mine>>,
     seen: Mutex<HashMap<String, Seen>>,
     ended: Mutex<HashMap<String, Instant>>,
+    unseen: Mutex<HashMap<Key, Unseen>>,
     count: AtomicU64,
 }
 
@@ -69,38 +78,66 @@ impl Fences {
 
     /// This process made an authorising write on a Task, begun at `since`.
     pub fn authorised(&self, uid: &str, since: Instant) {
-        let mine = Mine { since, create: PodCreate::NotSent };
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), mine);
+        let mine = Mine {
+            since,
+            create: PodCreate::NotSent,
+        };
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned(), mine);
     }
 
-    /// A Pod create is being sent; until [`Fences::answered`] its end is uncertain.
-    pub fn sending(&self, uid: &str) {
-        self.set(uid, PodCreate::Uncertain);
+    /// Claims the one Pod create that an authorising write allows: until [`Fences::answered`] its end is uncertain.
+    /// False if it was claimed before.
+    pub fn claim(&self, uid: &str) -> bool {
+        let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = mine.get_mut(uid).filter(|mine| mine.create == PodCreate::NotSent) else {
+            return false;
+        };
+        entry.create = PodCreate::Uncertain;
+        true
     }
 
     /// The Pod create was answered, by success or refusal.
     pub fn answered(&self, uid: &str) {
-        self.set(uid, PodCreate::Answered);
-    }
-
-    fn set(&self, uid: &str, create: PodCreate) {
-        if let Some(mine) = self.mine.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
-            mine.create = create;
+        if let Some(mine) = self
+            .mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(uid)
+        {
+            mine.create = PodCreate::Answered;
         }
     }
 
     /// How long since this process began its authorising write on the Task.
     pub fn age(&self, uid: &str) -> Option<Duration> {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(|mine| mine.since.elapsed())
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(uid)
+            .map(|mine| mine.since.elapsed())
+    }
+
+    fn unused(&self, uid: &str) -> bool {
+        let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        mine.get(uid)
+            .is_some_and(|mine| mine.create == PodCreate::NotSent)
     }
 
     /// When `author`'s authorising write on the Task was first seen here.
     fn first_seen(&self, uid: &str, author: &str) -> Instant {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry =
-            seen.entry(uid.to_owned()).or_insert_with(|| Seen { author: author.to_owned(), at: Instant::now() });
+        let entry = seen.entry(uid.to_owned()).or_insert_with(|| Seen {
+            author: author.to_owned(),
+            at: Instant::now(),
+        });
         if entry.author != author {
-            *entry = Seen { author: author.to_owned(), at: Instant::now() };
+            *entry = Seen {
+                author: author.to_owned(),
+                at: Instant::now(),
+            };
         }
         entry.at
     }
@@ -128,8 +165,14 @@ impl Fences {
         if let Some(wait) = self.wait(uid, author, process) {
             return PodPermit::Wait(wait);
         }
-        let fresh = is_by(author, process) && self.age(uid).is_some_and(|age| age < AUTHORISATION);
-        if fresh { PodPermit::Create } else { PodPermit::Authorise }
+        let fresh = is_by(author, process)
+            && self.unused(uid)
+            && self.age(uid).is_some_and(|age| age < AUTHORISATION);
+        if fresh {
+            PodPermit::Create
+        } else {
+            PodPermit::Authorise
+        }
     }
 
     /// How long a Task's finalizer must stay yet after its release was first seen here; `None`: it may go. (F1)
@@ -138,11 +181,58 @@ impl Fences {
         remaining(*ended.entry(uid.to_owned()).or_insert_with(Instant::now))
     }
 
+    /// For how long a reserved task has not been seen as a Task here.
+    pub fn unseen_for(&self, namespace: &str, task: &str) -> Duration {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Unseen {
+            since: Instant::now(),
+            given_up: false,
+        };
+        unseen
+            .entry(Key::new(namespace, task))
+            .or_insert(fresh)
+            .since
+            .elapsed()
+    }
+
+    /// The task was seen.
+    pub fn seen_task(&self, namespace: &str, task: &str) {
+        self.unseen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&Key::new(namespace, task));
+    }
+
+    /// The task can't come any more although no tombstone could be made: its namespace is going and F3's wait is over.
+    pub fn give_up(&self, namespace: &str, task: &str) {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = unseen.get_mut(&Key::new(namespace, task)) {
+            entry.given_up = true;
+        }
+    }
+
+    /// Whether [`Fences::give_up`] was said of the task.
+    pub fn given_up(&self, namespace: &str, task: &str) -> bool {
+        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen
+            .get(&Key::new(namespace, task))
+            .is_some_and(|entry| entry.given_up)
+    }
+
     /// Forgets a Task that is gone.
     pub fn forget(&self, uid: &str) {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -172,7 +262,10 @@ mod tests {
         let fences = Fences::default();
         assert_eq!(fences.permit("u", "other", "me"), PodPermit::Wait(FENCE));
         pass(29).await;
-        assert_eq!(fences.permit("u", "other", "me"), PodPermit::Wait(Duration::from_secs(1)));
+        assert_eq!(
+            fences.permit("u", "other", "me"),
+            PodPermit::Wait(Duration::from_secs(1))
+        );
         pass(1).await;
         assert_eq!(fences.permit("u", "other", "me"), PodPermit::Authorise);
         // a third process took over meanwhile: the wait begins again
@@ -189,11 +282,20 @@ mod tests {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
         assert_eq!(fences.wait("u", "me.1", "me"), None);
-        fences.sending("u");
+        assert!(
+            fences.claim("u") && !fences.claim("u"),
+            "one create per authorising write"
+        );
         assert_eq!(fences.wait("u", "me.1", "me"), Some(FENCE));
         fences.answered("u");
         assert_eq!(fences.wait("u", "me.1", "me"), None);
-        fences.sending("u");
+        assert_eq!(
+            fences.permit("u", "me.1", "me"),
+            PodPermit::Authorise,
+            "a new create needs a new write"
+        );
+        fences.authorised("u", Instant::now());
+        assert!(fences.claim("u"));
         pass(30).await;
         assert_eq!(fences.wait("u", "me.1", "me"), None);
     }

@@ -1,11 +1,25 @@
 //! Tests of the builders; names carry the rule ids.
 
-mod demand;
-mod pod;
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::needless_pass_by_value,
+    reason = "small numbers and JSON literals in tests"
+)]
 
+mod containers;
+mod demand;
+mod depends_on;
+mod health;
+mod observe;
+mod properties;
+mod refusals;
+mod whole_pod;
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde_json::{Value, json};
 
 use crate::api::{EcsCluster, Task, TaskDefinition, TaskDefinitionSpec};
+use crate::build::{PodInput, pod};
 
 /// A definition from the JSON that users paste.
 fn definition(value: Value) -> TaskDefinitionSpec {
@@ -42,4 +56,42 @@ fn cluster(spec: &Value) -> EcsCluster {
 
 fn stored(spec: TaskDefinitionSpec) -> TaskDefinition {
     TaskDefinition::new("web.1", spec)
+}
+
+fn build(spec: TaskDefinitionSpec, settings: &Value, daemon: bool) -> Result<Pod, Vec<String>> {
+    pod(&PodInput {
+        task: &task(),
+        definition: &stored(spec),
+        cluster: &cluster(settings),
+        daemon,
+        node_name: "node-1",
+    })
+}
+
+fn spec_of(spec: TaskDefinitionSpec) -> PodSpec {
+    build(spec, &json!({}), false).unwrap().spec.unwrap()
+}
+
+/// Containers of 10 MiB each, named a, b, c …, with these members.
+fn several(members: &[Value]) -> TaskDefinitionSpec {
+    let list: Vec<Value> = members
+        .iter()
+        .zip('a'..='z')
+        .map(|(members, name)| {
+            let mut one = json!({"name": name, "image": "i", "memory": 10});
+            one.as_object_mut()
+                .unwrap()
+                .extend(members.as_object().unwrap().clone());
+            one
+        })
+        .collect();
+    definition(json!({"containerDefinitions": list}))
+}
+
+fn waits(pairs: &[(&str, &str)]) -> Value {
+    let list: Vec<Value> = pairs
+        .iter()
+        .map(|(name, condition)| json!({"containerName": name, "condition": condition}))
+        .collect();
+    Value::Array(list)
 }

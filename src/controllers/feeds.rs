@@ -1,0 +1,302 @@
+//! Which change makes whom look again. One list and watch per kind; nothing here decides anything.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::{Api, Client, ResourceExt};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::queue::{Mirror, Queues};
+use crate::api::{
+    ContainerInstance, EcsCluster, EcsService, SchedulingStrategy, Task, TaskDefinition, labels,
+};
+use crate::cache::Cache;
+use crate::cache::feed::{self, Scope, trim_meta};
+use crate::cache::store::{Change, key_of};
+use crate::plan::world::Key;
+
+/// Mirrors of the kinds that have a controller.
+pub struct Mirrors {
+    /// Nodes.
+    pub nodes: Mirror<Node>,
+    /// ContainerInstances.
+    pub instances: Mirror<ContainerInstance>,
+    /// EcsServices.
+    pub services: Mirror<EcsService>,
+    /// Tasks.
+    pub tasks: Mirror<Task>,
+    /// TaskDefinitions.
+    pub definitions: Mirror<TaskDefinition>,
+    /// EcsClusters.
+    pub clusters: Mirror<EcsCluster>,
+}
+
+struct Wiring {
+    cache: Arc<Cache>,
+    queues: Arc<Queues>,
+    mirrors: Mirrors,
+}
+
+impl Wiring {
+    fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
+        for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
+            self.queues.services.push(key_of(service.as_ref()));
+        }
+    }
+
+    fn node(&self, change: &Change<Node>) {
+        self.mirrors.nodes.changed(change);
+        if let Change::Put(Some(old), new) = change
+            && same_node(old, new)
+        {
+            return;
+        }
+        let name = change.object().name_any();
+        self.queues.nodes.push_named(&name);
+        self.queues.instances.push_named(&name);
+        if matches!(change, Change::Removed(_)) {
+            for task in self.cache.tasks.group(&name) {
+                self.queues.tasks.push(key_of(task.as_ref()));
+            }
+        }
+    }
+
+    fn pod(&self, change: &Change<Pod>) {
+        let pod = change.object();
+        if let Some(task) = pod.labels().get(labels::TASK) {
+            self.queues
+                .tasks
+                .push(Key::new(pod.namespace().unwrap_or_default(), task));
+        }
+        if let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.as_ref()) {
+            let ended = crate::cache::node::pod_ended(pod);
+            let settled = match change {
+                Change::Put(Some(old), _) => {
+                    crate::cache::node::pod_ended(old) == ended && old.spec == pod.spec
+                }
+                Change::Put(None, _) | Change::Removed(_) => false,
+            };
+            if !settled {
+                self.queues.instances.push_named(node);
+            }
+        }
+    }
+
+    fn namespace(&self, change: &Change<Namespace>) {
+        self.cache.clusters_changed();
+        let name = change.object().name_any();
+        self.services_where(|service| service.namespace().as_deref() == Some(&name));
+    }
+
+    fn cluster(&self, change: &Change<EcsCluster>) {
+        self.mirrors.clusters.changed(change);
+        self.cache.clusters_changed();
+        let name = change.object().name_any();
+        self.queues.clusters.push_named(&name);
+        let status_only = matches!(change, Change::Put(Some(old), new) if old.metadata.generation == new.metadata.generation
+            && old.metadata.deletion_timestamp == new.metadata.deletion_timestamp);
+        if status_only {
+            return;
+        }
+        for node in self.cache.nodes.all() {
+            self.queues.nodes.push_named(node.name_any());
+        }
+        for instance in self.cache.instances.all() {
+            self.queues.instances.push_named(instance.name_any());
+        }
+        self.services_where(|service| service.spec.cluster == name);
+    }
+
+    fn instance(&self, change: &Change<ContainerInstance>) {
+        let object = change.object();
+        self.mirrors.instances.changed(change);
+        self.cache.instance_changed(&key_of(object.as_ref()));
+        let name = object.name_any();
+        self.queues.instances.push_named(&name);
+        self.queues.clusters.push_named(&object.spec.cluster);
+        if matches!(change, Change::Removed(_)) {
+            self.queues.nodes.push_named(&name);
+        }
+        self.services_where(|service| service.spec.cluster == object.spec.cluster);
+    }
+
+    fn definition(&self, change: &Change<TaskDefinition>) {
+        let object = change.object();
+        self.mirrors.definitions.changed(change);
+        self.cache.definition_changed(&key_of(object.as_ref()));
+        self.queues.definitions.push(key_of(object.as_ref()));
+        self.services_where(|service| service.namespace() == object.namespace());
+    }
+
+    fn service(&self, change: &Change<EcsService>) {
+        let object = change.object();
+        self.mirrors.services.changed(change);
+        self.cache.service_changed(&key_of(object.as_ref()));
+        self.queues.services.push(key_of(object.as_ref()));
+        // what a daemon holds back decides on the others' room
+        let daemon = object.spec.scheduling_strategy == SchedulingStrategy::Daemon;
+        let deployments = |service: &EcsService| {
+            service
+                .status
+                .iter()
+                .flat_map(|s| &s.deployments)
+                .map(|d| d.id.clone())
+                .collect::<Vec<_>>()
+        };
+        let same = matches!(change, Change::Put(Some(old), new) if old.metadata.generation == new.metadata.generation
+            && deployments(old) == deployments(new));
+        if daemon && !same {
+            self.services_where(|other| other.spec.cluster == object.spec.cluster);
+        }
+        if !same {
+            self.queues.clusters.push_named(&object.spec.cluster);
+        }
+    }
+
+    fn task(&self, change: &Change<Task>) {
+        let object = change.object();
+        self.mirrors.tasks.changed(change);
+        self.cache.task_changed(&key_of(object.as_ref()));
+        self.queues.tasks.push(key_of(object.as_ref()));
+        self.queues.clusters.push_named(&object.spec.cluster);
+        if let Some(instance) = &object.spec.container_instance {
+            self.queues.instances.push_named(instance);
+        }
+        if let Some(service) = &object.spec.service {
+            self.queues
+                .services
+                .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
+        }
+        // a stopping task may be what a daemon on the same draining instance waits for
+        if let Some(instance) = &object.spec.container_instance {
+            for neighbour in self.cache.tasks.group(instance) {
+                let daemon = neighbour.spec.service.as_ref().filter(|s| s.daemon);
+                if let Some(service) = daemon {
+                    self.queues
+                        .services
+                        .push(Key::new(neighbour.namespace().unwrap_or_default(), &service.name));
+                }
+            }
+        }
+    }
+}
+
+/// Whether two versions of a Node differ in nothing but heartbeats.
+fn same_node(old: &Node, new: &Node) -> bool {
+    let read = |node: &Node| {
+        let status = node.status.as_ref();
+        let ready: Vec<_> = status
+            .iter()
+            .flat_map(|s| s.conditions.iter().flatten())
+            .filter(|c| c.type_ == "Ready")
+            .map(|c| c.status.clone())
+            .collect();
+        let allocatable = status.and_then(|s| s.allocatable.clone());
+        let version = status
+            .and_then(|s| s.node_info.as_ref())
+            .map(|i| i.kubelet_version.clone());
+        let leaving = node.metadata.deletion_timestamp.is_some();
+        (ready, allocatable, version, leaving, node.uid())
+    };
+    old.spec == new.spec
+        && old.labels() == new.labels()
+        && old.annotations() == new.annotations()
+        && read(old) == read(new)
+}
+
+/// Takes off what is never read of a Pod.
+fn trim_pod(pod: &mut Pod) {
+    trim_meta(pod);
+    let Some(spec) = &mut pod.spec else { return };
+    spec.volumes = None;
+    for container in spec
+        .containers
+        .iter_mut()
+        .chain(spec.init_containers.iter_mut().flatten())
+    {
+        container.env = None;
+        container.env_from = None;
+        container.command = None;
+        container.args = None;
+        container.volume_mounts = None;
+    }
+}
+
+/// Takes off what is never read of a Node.
+fn trim_node(node: &mut Node) {
+    trim_meta(node);
+    if let Some(status) = &mut node.status {
+        status.images = None;
+        status.volumes_attached = None;
+        status.volumes_in_use = None;
+    }
+}
+
+/// Starts a list and watch for every kind, until `stop`.
+pub fn start(
+    feeds: &mut JoinSet<()>,
+    client: &Client,
+    cache: &Arc<Cache>,
+    queues: &Arc<Queues>,
+    mirrors: Mirrors,
+    stop: &CancellationToken,
+) {
+    let wiring = Arc::new(Wiring {
+        cache: cache.clone(),
+        queues: queues.clone(),
+        mirrors,
+    });
+    macro_rules! feed {
+        ($kind:ty, $store:ident, $trim:expr, $scope:expr, $changed:expr) => {{
+            let (api, cache, wiring, stop) = (
+                Api::<$kind>::all(client.clone()),
+                cache.clone(),
+                wiring.clone(),
+                stop.clone(),
+            );
+            feeds.spawn(async move {
+                let changed = |change: Change<$kind>| $changed(&wiring, &change);
+                feed::run(api, $scope, &cache.$store, $trim, changed, stop).await;
+            });
+        }};
+    }
+    let ours = Scope {
+        labels: Some("app.kubernetes.io/managed-by=ecs-operator".to_owned()),
+        fields: None,
+    };
+    feed!(
+        Namespace,
+        namespaces,
+        trim_meta,
+        Scope::default(),
+        Wiring::namespace
+    );
+    feed!(EcsCluster, clusters, trim_meta, Scope::default(), Wiring::cluster);
+    feed!(Node, nodes, trim_node, Scope::default(), Wiring::node);
+    feed!(Pod, pods, trim_pod, Scope::default(), Wiring::pod);
+    feed!(
+        TaskDefinition,
+        definitions,
+        trim_meta,
+        Scope::default(),
+        Wiring::definition
+    );
+    feed!(EcsService, services, trim_meta, Scope::default(), Wiring::service);
+    feed!(
+        ContainerInstance,
+        instances,
+        trim_meta,
+        Scope::default(),
+        Wiring::instance
+    );
+    feed!(Task, tasks, trim_meta, Scope::default(), Wiring::task);
+    feed!(
+        PodDisruptionBudget,
+        budgets,
+        trim_meta,
+        ours.clone(),
+        |_: &Arc<Wiring>, _: &Change<PodDisruptionBudget>| {}
+    );
+}

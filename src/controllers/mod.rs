@@ -1,0 +1,51 @@
+//! Controllers: thin loops that wait for what changed, take a snapshot, ask a planner and hand its plan to the ledger.
+
+pub mod cluster;
+pub mod definition;
+pub mod errors;
+pub mod feeds;
+pub mod instance;
+pub mod node;
+pub mod queue;
+pub mod service;
+pub mod task;
+
+use std::sync::Arc;
+
+use kube::Client;
+use kube::runtime::events::Recorder;
+use tokio::sync::watch;
+
+use crate::cache::Cache;
+use crate::ledger::Ledger;
+use crate::report::apply::Applier;
+use crate::runtime::metrics::Metrics;
+
+/// What every controller uses.
+#[derive(Clone)]
+pub struct Context {
+    /// What is known of the cluster.
+    pub cache: Arc<Cache>,
+    /// The writer of placement.
+    pub ledger: Ledger,
+    /// The writer of all else.
+    pub applier: Applier,
+    /// For Kubernetes events.
+    pub recorder: Recorder,
+    /// Client for live reads.
+    pub client: Client,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Whether this replica plans.
+    pub leads: watch::Receiver<bool>,
+    /// What is to be looked at.
+    pub queues: Arc<queue::Queues>,
+}
+
+impl Context {
+    /// Whether this replica plans now.
+    #[must_use]
+    pub fn plans(&self) -> bool {
+        *self.leads.borrow()
+    }
+}

@@ -1,0 +1,151 @@
+//! EcsServices: snapshot, plan, commit, report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Resource;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType};
+use tracing::debug;
+
+use super::Context;
+use super::errors::Error;
+use crate::api::{EcsService, finalizers};
+use crate::plan::world::{Key, Service, World};
+use crate::plan::{self, ServicePlan};
+use crate::runtime::backoff::jittered;
+
+/// How long a plan waits for the Task store to catch up before it is put off.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// Wait before planning again after somebody else moved something.
+const AGAIN: Duration = Duration::from_millis(40);
+/// Plans are made anew at least this often; that costs no request.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// Plans a service on the newest snapshot and carries the plan out.
+pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
+    let Some(object) = context.cache.services.get(&key) else {
+        return Ok(Action::await_change());
+    };
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    if !deleting && !object.finalizers().iter().any(|f| f == finalizers::SERVICE) {
+        context.applier.hold_service(&object).await?;
+    }
+    let observed = context
+        .cache
+        .snapshot(Timestamp::now(), 0)
+        .services
+        .get(&key)
+        .map_or(0, |s| s.observed_task_version);
+    // nobody plans on an older Task store than the last decision was made on
+    if !context.cache.tasks.reached(observed, CATCH_UP).await {
+        context.metrics.waited("Task");
+        return Ok(Action::requeue(jittered(CATCH_UP)));
+    }
+    let Some(object) = context.cache.services.get(&key) else {
+        return Ok(Action::await_change());
+    };
+    let world = context.cache.snapshot(Timestamp::now(), seed(&object));
+    let Some(service) = world.services.get(&key).cloned() else {
+        return Ok(Action::await_change());
+    };
+    if service.version != crate::cache::store::version_of(object.as_ref()) {
+        return Ok(Action::requeue(jittered(AGAIN)));
+    }
+    let plan = plan::service(&world, &key);
+    debug!(service = %key, starts = plan.start.len(), stops = plan.stop.len(), "planned");
+    context.metrics.planned("start", plan.start.len());
+    context.metrics.planned("stop", plan.stop.len());
+    if !plan.start.is_empty() {
+        context.applier.ensure_hold(&key.namespace).await;
+    }
+    let report = context.ledger.commit(&world, &object, &service, &plan).await;
+    publish(&context, &object, &report.said).await;
+    if deleting && finished(&world, &service, &plan) {
+        context.applier.release_service(&object).await?;
+        return Ok(Action::await_change());
+    }
+    if report.again {
+        return Ok(Action::requeue(jittered(AGAIN)));
+    }
+    let wake = plan
+        .wake_at
+        .map(|at| Duration::try_from(at.duration_since(world.now)).unwrap_or_default());
+    Ok(Action::requeue(wake.map_or(RESYNC, |wake| {
+        wake.saturating_add(Duration::from_millis(50)).min(RESYNC)
+    })))
+}
+
+/// Choices among equals change with every version of the service, and are the same for the same one.
+fn seed(object: &EcsService) -> u64 {
+    crate::cache::store::version_of(object)
+}
+
+/// Whether a deleted service may go: no task of it lives, its lists are empty, no share is left. (SVC-3)
+fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
+    let held = || {
+        world.instances.values().flat_map(|i| &i.reservations).any(|r| {
+            r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
+        })
+    };
+    plan.start.is_empty()
+        && plan.stop.is_empty()
+        && service
+            .allocations
+            .iter()
+            .all(|a| world.task(&Key::new(&service.key.namespace, &a.id)).is_some())
+        && world.tasks_of(&service.uid).all(|task| !task.alive())
+        && !held()
+}
+
+/// Publishes service events as Kubernetes events; failures are dropped, an event never fails a reconcile.
+async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
+    for message in messages.iter().rev() {
+        let warning = message.contains(" was unable to ")
+            || message.contains(" is unable to ")
+            || message.contains("failed");
+        let (reason, action) = words(message);
+        let event = Event {
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: reason.to_owned(),
+            note: Some(message.clone()),
+            // equal events within minutes become one series that keeps its first note: what varies goes in here
+            action: format!("{action}-{}", short_hash(message)),
+            secondary: None,
+        };
+        let published = context.recorder.publish(&event, &object.object_ref(&())).await;
+        if let Err(error) = published {
+            debug!(%error, "an event was dropped");
+        }
+    }
+}
+
+fn words(message: &str) -> (&'static str, &'static str) {
+    for (part, reason, action) in [
+        ("has started", "TasksStarted", "Start"),
+        ("has stopped", "TasksStopped", "Stop"),
+        ("steady state", "SteadyState", "Settle"),
+        ("deployment completed", "DeploymentCompleted", "Deploy"),
+        ("unable to place", "TaskPlacementFailure", "Place"),
+        ("unable to stop or start", "DeploymentBlocked", "Deploy"),
+        ("constraint", "DaemonPlacementConstraintViolated", "Stop"),
+    ] {
+        if message.contains(part) {
+            return (reason, action);
+        }
+    }
+    ("ServiceEvent", "Schedule")
+}
+
+fn short_hash(text: &str) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}

@@ -1,0 +1,459 @@
+//! Tasks: from RUNNING wanted to a Pod, from the Pod to a status, from STOPPED wanted to the end. (TASK-3, STOP-1)
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use tracing::{error, info};
+
+use super::Context;
+use super::errors::Error;
+use super::instance::live_node;
+use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, finalizers, labels};
+use crate::build::{self, Observed, PodObservation};
+use crate::cache::store::key_of;
+use crate::ledger::fence::PodPermit;
+use crate::ledger::instance::{Ask, Denied};
+use crate::ledger::outcome::Outcome;
+use crate::ledger::task::{cut, stopped_status};
+use crate::plan::world::Key;
+use crate::runtime::backoff::jittered;
+
+/// STOPPED tasks are kept this long. (TASK-15)
+const KEEP: Duration = Duration::from_secs(3600);
+/// A task is looked at again at least this often; that costs no request.
+const RESYNC: Duration = Duration::from_secs(300);
+/// A task whose containers cannot start is stopped after this time.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Wait before looking again at something that moved.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Moves a task one step on.
+pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
+    let Some(task) = context.cache.tasks.get(&key) else {
+        return Ok(Action::await_change());
+    };
+    let last = task.status.as_ref().map(|s| s.last_status).unwrap_or_default();
+    if last == LastStatus::Stopped {
+        return after_end(&context, &task).await;
+    }
+    if task.spec.tombstone {
+        return end(&context, &task, None).await;
+    }
+    let deleted = task.metadata.deletion_timestamp.is_some();
+    if deleted && task.spec.desired_status == DesiredStatus::Running {
+        // `kubectl delete task` is StopTask (STOP-8)
+        return stop(&context, &task, StopCode::UserInitiated, "Task stopped by user").await;
+    }
+    match task.spec.desired_status {
+        DesiredStatus::Running => run(&context, &task).await,
+        DesiredStatus::Stopped => wind_down(&context, &task).await,
+    }
+}
+
+fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
+    let name = build::pod_name(task)?;
+    let pod = context
+        .cache
+        .pods
+        .get(&Key::new(task.namespace().unwrap_or_default(), name))?;
+    let owned = pod
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
+    Some(pod).filter(|_| owned)
+}
+
+fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
+    let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+    let namespace = task.namespace().unwrap_or_default();
+    let known = world.definition(&namespace, &task.spec.task_definition)?;
+    let definition = context.cache.definitions.get(&known.key)?;
+    Some(build::observe(&Observed {
+        task,
+        definition: &definition.spec,
+        pod,
+        now: Timestamp::now(),
+    }))
+}
+
+fn author(task: &Task) -> String {
+    task.annotations()
+        .get(labels::AUTHORISED_BY)
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn checked(outcome: Outcome<()>) -> Result<Action, Error> {
+    match outcome {
+        Outcome::Applied(()) => Ok(Action::requeue(RESYNC)),
+        Outcome::Gone => Ok(Action::await_change()),
+        Outcome::Stale | Outcome::Exists => Ok(Action::requeue(jittered(SOON))),
+        Outcome::Refused(text) => Err(Error::Refused(text)),
+        Outcome::Unknown(text) => Err(Error::Uncertain(text)),
+    }
+}
+
+async fn stop(context: &Context, task: &Task, code: StopCode, reason: &str) -> Result<Action, Error> {
+    let (uid, version) = (
+        task.uid().unwrap_or_default(),
+        task.resource_version().unwrap_or_default(),
+    );
+    let outcome = context
+        .ledger
+        .stop_task(&key_of(task), &uid, &version, code, reason)
+        .await;
+    if matches!(outcome, Outcome::Applied(())) {
+        context.queues.tasks.push(key_of(task));
+    }
+    checked(outcome)
+}
+
+/// A task that should run.
+async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
+    let Some(instance) = task.spec.container_instance.clone() else {
+        // a run-once task waits for a scheduler to bind it
+        return Ok(Action::await_change());
+    };
+    if let Some(pod) = pod_of(context, task) {
+        return mirror(context, task, &pod).await;
+    }
+    if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
+        return stop(
+            context,
+            task,
+            StopCode::TerminationNotice,
+            &terminated(context, &instance),
+        )
+        .await;
+    }
+    let uid = task.uid().unwrap_or_default();
+    if let Some(had) = task.status.as_ref().and_then(|s| s.pod.clone()) {
+        // it had a Pod: one Pod per task, ever (F5)
+        return match context
+            .ledger
+            .read_pod(&task.namespace().unwrap_or_default(), &had.name)
+            .await
+        {
+            Outcome::Gone => {
+                stop(
+                    context,
+                    task,
+                    StopCode::UserInitiated,
+                    "the Pod of the task was deleted",
+                )
+                .await
+            }
+            other => checked(other.map(drop)),
+        };
+    }
+    let key = key_of(task);
+    let share = context.cache.instances.named(&instance).is_some_and(|object| {
+        let entries = object.status.iter().flat_map(|s| &s.reservations);
+        entries
+            .into_iter()
+            .any(|r| r.task == key.name && r.namespace == key.namespace)
+    });
+    if !share && let Some(action) = admit(context, task, &instance).await? {
+        return Ok(action);
+    }
+    match context
+        .ledger
+        .fences()
+        .permit(&uid, &author(task), context.ledger.process())
+    {
+        PodPermit::Create => {
+            context.ledger.run(task).await;
+            Ok(Action::requeue(crate::ledger::fence::AUTHORISATION))
+        }
+        PodPermit::Wait(left) => Ok(Action::requeue(left)),
+        PodPermit::Authorise => {
+            let outcome = context.ledger.authorise(task).await;
+            if let (Outcome::Applied(()), Some(newest)) = (&outcome, context.cache.tasks.get(&key)) {
+                info!(task = %key, "took the task over");
+                context.ledger.run(&newest).await;
+                return Ok(Action::requeue(crate::ledger::fence::AUTHORISATION));
+            }
+            checked(outcome)
+        }
+    }
+}
+
+/// Gives a bound task that has no share one, by the same reserve step as everybody's; `Some` if it is not to be run
+/// now. (StartTask, RUN-6)
+async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<Action>, Error> {
+    let key = key_of(task);
+    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let refuse = |reason: String| async move {
+        stop(context, task, StopCode::TaskFailedToStart, &reason)
+            .await
+            .map(Some)
+    };
+    let Some(definition) = world.definition(&key.namespace, &task.spec.task_definition) else {
+        return refuse("Unable to describe task definition.".to_owned()).await;
+    };
+    let amounts = match &definition.demand {
+        Ok(amounts) => amounts.clone(),
+        Err(problems) => return refuse(problems.join("; ")).await,
+    };
+    let ask = Ask {
+        task: key.clone(),
+        service: task.spec.service.clone(),
+        amounts,
+    };
+    match context.ledger.reserve(instance, &[ask]).await {
+        Outcome::Applied(verdicts) => match verdicts.first().copied().flatten() {
+            None => Ok(None),
+            Some(Denied::NotActive) => refuse("INACTIVE".to_owned()).await,
+            Some(Denied::Duplicate) => {
+                refuse("a task of the daemon service runs here already".to_owned()).await
+            }
+            Some(Denied::Lack(lack)) => refuse(lack.to_string()).await,
+        },
+        Outcome::Gone => refuse("MISSING".to_owned()).await,
+        other => checked(other.map(drop)).map(Some),
+    }
+}
+
+fn terminated(context: &Context, instance: &str) -> String {
+    let object = context.cache.instances.named(instance);
+    let id = object.and_then(|o| o.status.as_ref().and_then(|s| s.ec2_instance_id.clone()));
+    format!(
+        "Host EC2 (instance {}) terminated.",
+        id.unwrap_or_else(|| instance.to_owned())
+    )
+}
+
+/// A task that should run and has a Pod: its status follows, and what must stop it stops it.
+async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Error> {
+    let Some(seen) = observe(context, task, pod) else {
+        return Ok(Action::requeue(RESYNC));
+    };
+    if seen.deleting && !seen.ended {
+        return stop(
+            context,
+            task,
+            StopCode::UserInitiated,
+            "the Pod of the task was deleted",
+        )
+        .await;
+    }
+    if let Some(text) = &seen.failed_to_start {
+        return stop(
+            context,
+            task,
+            StopCode::TaskFailedToStart,
+            &format!("Task failed to start: {text}"),
+        )
+        .await;
+    }
+    if let Some(text) = &seen.cannot_start
+        && let Some(left) = patience(task)
+    {
+        // image pulls and the like may heal; a task that never started is given up after a while
+        let mut status = task.status.clone().unwrap_or_default();
+        fill(&mut status, task, &seen);
+        checked(context.ledger.report_task(task, &status).await)?;
+        info!(task = %key_of(task), %text, "cannot start yet");
+        return Ok(Action::requeue(left));
+    }
+    if let Some(text) = &seen.cannot_start {
+        return stop(context, task, StopCode::TaskFailedToStart, text).await;
+    }
+    if seen.essential_exited.is_some() || seen.ended {
+        let reason = "Essential container in task exited";
+        return stop(context, task, StopCode::EssentialContainerExited, reason).await;
+    }
+    let mut status = task.status.clone().unwrap_or_default();
+    let pending =
+        seen.last_status < LastStatus::Running && status.pod.is_none() && seen.cannot_start.is_none();
+    fill(&mut status, task, &seen);
+    if pending {
+        // PENDING is what a Task without status reads as: no write is spent on it
+        return Ok(Action::requeue(RESYNC));
+    }
+    let outcome = context.ledger.report_task(task, &status).await;
+    let wake = seen
+        .recheck_at
+        .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+    match (outcome, wake) {
+        (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
+        (outcome, _) => checked(outcome),
+    }
+}
+
+/// How long a task that cannot start is waited for yet.
+fn patience(task: &Task) -> Option<Duration> {
+    let created = task.metadata.creation_timestamp.as_ref()?.0;
+    let age = Duration::try_from(Timestamp::now().duration_since(created)).unwrap_or_default();
+    START_PATIENCE.checked_sub(age).filter(|left| !left.is_zero())
+}
+
+fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {
+    status.last_status = status.last_status.max(seen.last_status);
+    status.observed_generation = task.metadata.generation;
+    status.health_status = seen.health;
+    status.pod.clone_from(&seen.pod);
+    status.containers.clone_from(&seen.containers);
+    status.connectivity = Some("CONNECTED".to_owned());
+    if status.started_at.is_none() && seen.last_status >= LastStatus::Running {
+        status.started_at = seen.started_at.map(|at| at.to_string());
+    }
+}
+
+/// A task that was told to stop and has not ended.
+async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
+    let namespace = task.namespace().unwrap_or_default();
+    let uid = task.uid().unwrap_or_default();
+    let instance = task.spec.container_instance.clone().unwrap_or_default();
+    if let Some(pod) = pod_of(context, task) {
+        let seen = observe(context, task, &pod);
+        let node_gone =
+            context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none();
+        if seen.as_ref().is_some_and(|s| s.ended) || crate::cache::node::pod_ended(&pod) || node_gone {
+            return end(context, task, seen.as_ref()).await;
+        }
+        if pod.metadata.deletion_timestamp.is_none() {
+            let outcome = context.ledger.delete_pod(&pod).await;
+            if !matches!(outcome, Outcome::Applied(()) | Outcome::Gone) {
+                return checked(outcome);
+            }
+        }
+        let mut status = task.status.clone().unwrap_or_default();
+        if let Some(seen) = &seen {
+            fill(&mut status, task, seen);
+        }
+        stopping(&mut status, task);
+        return checked(context.ledger.report_task(task, &status).await);
+    }
+    // no Pod in sight: it is the end only if none can come (F3) and the API server itself shows none
+    if let Some(left) = context
+        .ledger
+        .fences()
+        .wait(&uid, &author(task), context.ledger.process())
+    {
+        return Ok(Action::requeue(left));
+    }
+    let Some(name) = build::pod_name(task).filter(|_| !author(task).is_empty()) else {
+        return end(context, task, None).await;
+    };
+    match context.ledger.read_pod(&namespace, &name).await {
+        Outcome::Gone => end(context, task, None).await,
+        Outcome::Applied(_) => Ok(Action::requeue(SOON)),
+        other => checked(other.map(drop)),
+    }
+}
+
+fn stopping(status: &mut TaskStatus, task: &Task) {
+    status.last_status = status.last_status.max(LastStatus::Stopping);
+    status.observed_generation = task.metadata.generation;
+    status
+        .stopping_at
+        .get_or_insert_with(|| Timestamp::now().to_string());
+    status.stop_code = status.stop_code.or(task.spec.stop_code);
+    if status.stopped_reason.is_none() {
+        status.stopped_reason.clone_from(&task.spec.stopped_reason);
+    }
+}
+
+/// Writes the final STOPPED.
+async fn end(context: &Context, task: &Task, seen: Option<&PodObservation>) -> Result<Action, Error> {
+    let mut status = task.status.clone().unwrap_or_default();
+    if let Some(seen) = seen {
+        fill(&mut status, task, seen);
+        if let Some(reason) = &seen.pod_reason {
+            status.stopped_reason.get_or_insert_with(|| cut(reason));
+        }
+    }
+    let mut recorded = task.clone();
+    recorded.status = Some(status);
+    let status = stopped_status(&recorded, Timestamp::now());
+    let outcome = context.ledger.report_task(task, &status).await;
+    if matches!(outcome, Outcome::Applied(())) {
+        info!(task = %key_of(task), reason = status.stopped_reason, "STOPPED");
+        context.queues.tasks.push(key_of(task));
+        if let Some(instance) = &task.spec.container_instance {
+            context.queues.instances.push_named(instance);
+        }
+    }
+    checked(outcome)
+}
+
+/// A STOPPED task: its Pod and, after a while, itself go.
+async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
+    let uid = task.uid().unwrap_or_default();
+    let fences = context.ledger.fences();
+    let mut wake = None;
+    if let Some(pod) = pod_of(context, task) {
+        let node_known = task
+            .spec
+            .container_instance
+            .as_ref()
+            .is_some_and(|i| context.cache.nodes.named(i).is_some());
+        let ended = crate::cache::node::pod_ended(&pod)
+            || observe(context, task, &pod).is_some_and(|seen| seen.ended);
+        if !ended && node_known && pod.metadata.deletion_timestamp.is_none() {
+            error!(task = %key_of(task), pod = pod.name_any(), "a Pod runs for a STOPPED task; deleting it");
+            context.metrics.violated("pod_of_stopped_task");
+            checked(context.ledger.delete_pod(&pod).await)?;
+        }
+        // F5: off only after the end is recorded and F3's wait has passed
+        let leaving = pod.metadata.deletion_timestamp.is_some() || task.metadata.deletion_timestamp.is_some();
+        if leaving && (ended || !node_known) {
+            wake = fences.wait(&uid, &author(task), context.ledger.process());
+            if wake.is_none() {
+                let outcome = context.ledger.free_pod(&pod).await;
+                if !matches!(outcome, Outcome::Applied(()) | Outcome::Gone) {
+                    return checked(outcome);
+                }
+            }
+        }
+    }
+    if task.metadata.deletion_timestamp.is_some() {
+        return let_go(context, task, wake).await;
+    }
+    let stopped_at = task
+        .status
+        .as_ref()
+        .and_then(|s| s.stopped_at.as_ref())
+        .and_then(|t| t.parse::<Timestamp>().ok());
+    let age =
+        stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
+    match age.and_then(|age| KEEP.checked_sub(age)) {
+        Some(left) if !left.is_zero() => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
+        _ => checked(context.ledger.delete_task(task).await),
+    }
+}
+
+/// A deleted, STOPPED task: its finalizer goes when the share is released and F1's wait is over.
+async fn let_go(context: &Context, task: &Task, wake: Option<Duration>) -> Result<Action, Error> {
+    let uid = task.uid().unwrap_or_default();
+    if !task.finalizers().iter().any(|f| f == finalizers::TASK) {
+        context.ledger.fences().forget(&uid);
+        return Ok(Action::await_change());
+    }
+    let key = key_of(task);
+    let reserved = task.spec.container_instance.as_ref().is_some_and(|instance| {
+        context.cache.instances.named(instance).is_some_and(|object| {
+            let entries = object.status.iter().flat_map(|s| &s.reservations);
+            entries
+                .into_iter()
+                .any(|r| r.task == key.name && r.namespace == key.namespace)
+        })
+    });
+    if reserved {
+        if let Some(instance) = &task.spec.container_instance {
+            context.queues.instances.push_named(instance);
+        }
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    }
+    if let Some(left) = context.ledger.fences().finalizer_wait(&uid) {
+        return Ok(Action::requeue(wake.map_or(left, |w| w.min(left))));
+    }
+    let outcome = context.ledger.free_task(task).await;
+    context.ledger.fences().forget(&uid);
+    checked(outcome)
+}

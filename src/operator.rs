@@ -1,0 +1,305 @@
+//! The operator as a whole: watches, lease, controllers, probes, and their orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, all_crds};
+use crate::cache::Cache;
+use crate::cli::RunArgs;
+use crate::controllers::feeds::{self, Mirrors};
+use crate::controllers::queue::{Mirror, Queues, run as control};
+use crate::controllers::{Context, cluster, definition, instance, node, service, task};
+use crate::ledger::{Ledger, random_id};
+use crate::report::apply::Applier;
+use crate::runtime::leader::{self, LeaseName};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::{admin, client};
+use k8s_openapi::api::core::v1::Node;
+
+/// Time for writes under way at the end.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let config = client::config(args.common.kubeconfig.as_deref()).await?;
+    let reader = client::reader(config.clone())?;
+    let writer = client::writer(config)?;
+    check_crds(&reader).await?;
+    let stop = CancellationToken::new();
+    let metrics = Metrics::default();
+    let cache = Arc::new(Cache::default());
+    let queues = Arc::new(Queues::default());
+    let ledger = Ledger::new(writer.clone(), cache.clone(), metrics.clone());
+    let (leads_tx, leads) = watch::channel(false);
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        process = ledger.process(),
+        all_active = args.all_active,
+        "starting"
+    );
+    let reporter = Reporter {
+        controller: "ecs-operator".to_owned(),
+        instance: Some(args.pod_name.clone()),
+    };
+    let context = Arc::new(Context {
+        cache: cache.clone(),
+        ledger,
+        applier: Applier::new(writer.clone(), cache.clone()),
+        recorder: Recorder::new(writer.clone(), reporter),
+        client: reader.clone(),
+        metrics: metrics.clone(),
+        leads: leads.clone(),
+        queues: queues.clone(),
+    });
+    let mut parts = JoinSet::new();
+    let admin = admin::serve(args.admin_listen, cache.clone(), metrics.clone(), stop.clone());
+    parts.spawn(supervise("admin server", admin, stop.clone()));
+    start_controllers(&mut parts, &reader, &context, &stop);
+    if args.all_active {
+        metrics.leads(true);
+    } else {
+        let identity = format!("{}-{}", args.pod_name, random_id().split_at(8).0);
+        let lease = LeaseName {
+            namespace: args.namespace.clone(),
+            name: args.lease_name.clone(),
+            identity,
+        };
+        parts.spawn(leader::run(
+            writer,
+            lease,
+            leads_tx.clone(),
+            metrics,
+            stop.clone(),
+        ));
+    }
+    parts.spawn(lead(context, leads_tx, args.all_active, stop.clone()));
+    wait_for_end(&stop).await?;
+    info!("stopping: finishing writes under way");
+    stop.cancel();
+    let ended = tokio::time::timeout(SHUTDOWN, async { while parts.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        warn!("some parts did not end in time");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Refuses to start without our CRDs, or with ones that lack a version or field this program needs.
+async fn check_crds(client: &Client) -> anyhow::Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for wanted in all_crds() {
+        let name = wanted.name_any();
+        let found = tokio::time::timeout(Duration::from_secs(10), api.get_opt(&name))
+            .await
+            .context("the API server does not answer")?
+            .with_context(|| format!("cannot read the CRD {name}"))?;
+        let Some(found) = found else {
+            bail!(
+                "the CRD {name} is not installed: install the chart ecs-operator-crds or `kubectl apply --server-side -f crds/`"
+            );
+        };
+        let versions: Vec<_> = wanted.spec.versions.iter().map(|v| &v.name).collect();
+        if !versions
+            .iter()
+            .all(|name| found.spec.versions.iter().any(|v| v.name == **name && v.served))
+        {
+            bail!("the CRD {name} does not serve {versions:?}: upgrade the chart ecs-operator-crds first");
+        }
+        for part in ["spec", "status"] {
+            let missing: Vec<String> = fields(&wanted, part)
+                .into_iter()
+                .filter(|f| !fields(&found, part).contains(f))
+                .collect();
+            if !missing.is_empty() {
+                bail!(
+                    "the CRD {name} lacks {part} fields {missing:?}: upgrade the chart ecs-operator-crds first"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fields(crd: &CustomResourceDefinition, part: &str) -> Vec<String> {
+    let schema = crd
+        .spec
+        .versions
+        .first()
+        .and_then(|v| v.schema.as_ref())
+        .and_then(|s| s.open_api_v3_schema.as_ref());
+    let part = schema
+        .and_then(|s| s.properties.as_ref())
+        .and_then(|p| p.get(part));
+    part.and_then(|p| p.properties.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+async fn supervise(
+    name: &'static str,
+    part: impl Future<Output = anyhow::Result<()>>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = part.await {
+        tracing::error!("{name}: {error:#}");
+        stop.cancel();
+    }
+}
+
+fn start_controllers(
+    parts: &mut JoinSet<()>,
+    reader: &Client,
+    context: &Arc<Context>,
+    stop: &CancellationToken,
+) {
+    let (nodes, node_reader) = Mirror::<Node>::new();
+    let (instances, instance_reader) = Mirror::<ContainerInstance>::new();
+    let (services, service_reader) = Mirror::<EcsService>::new();
+    let (tasks, task_reader) = Mirror::<Task>::new();
+    let (definitions, definition_reader) = Mirror::<TaskDefinition>::new();
+    let (clusters, cluster_reader) = Mirror::<EcsCluster>::new();
+    let mirrors = Mirrors {
+        nodes,
+        instances,
+        services,
+        tasks,
+        definitions,
+        clusters,
+    };
+    let queues = &context.queues;
+    feeds::start(parts, reader, &context.cache, queues, mirrors, stop);
+    macro_rules! start {
+        ($name:literal, $concurrency:literal, $queue:ident, $reader:ident, $reconcile:expr) => {{
+            let controller = control(
+                $name,
+                $concurrency,
+                queues.$queue.clone(),
+                $reader,
+                context.clone(),
+                $reconcile,
+                stop.clone(),
+            );
+            parts.spawn(after_sync(context.cache.clone(), stop.clone(), controller));
+        }};
+    }
+    start!("node", 16, nodes, node_reader, node::reconcile);
+    start!("instance", 16, instances, instance_reader, instance::reconcile);
+    start!("service", 8, services, service_reader, service::reconcile);
+    start!("task", 32, tasks, task_reader, task::reconcile);
+    start!(
+        "definition",
+        4,
+        definitions,
+        definition_reader,
+        definition::reconcile
+    );
+    start!("cluster", 4, clusters, cluster_reader, cluster::reconcile);
+}
+
+/// Runs a controller once every store has its first list: nothing is planned before.
+async fn after_sync(cache: Arc<Cache>, stop: CancellationToken, controller: impl Future<Output = ()>) {
+    if synced(&cache, &stop).await {
+        controller.await;
+    }
+}
+
+/// Waits until every store has its first list; false if the end comes first.
+async fn synced(cache: &Cache, stop: &CancellationToken) -> bool {
+    while !cache.synced() {
+        if stop.is_cancelled() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
+}
+
+/// Looks at everything when this replica begins to plan.
+async fn lead(
+    context: Arc<Context>,
+    leads_tx: watch::Sender<bool>,
+    all_active: bool,
+    stop: CancellationToken,
+) {
+    if all_active {
+        leads_tx.send_replace(true);
+    }
+    let mut leads = context.leads.clone();
+    loop {
+        let began = tokio::select! {
+            () = stop.cancelled() => return,
+            began = leads.wait_for(|leads| *leads) => began.is_ok(),
+        };
+        if !began {
+            return;
+        }
+        if !synced(&context.cache, &stop).await {
+            return;
+        }
+        look_at_everything(&context);
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = leads.wait_for(|leads| !*leads) => ended.is_ok(),
+        };
+        if !ended {
+            return;
+        }
+    }
+}
+
+fn look_at_everything(context: &Context) {
+    let cache = &context.cache;
+    let queues = &context.queues;
+    cache
+        .clusters
+        .all()
+        .iter()
+        .for_each(|c| queues.clusters.push_named(c.name_any()));
+    cache
+        .nodes
+        .all()
+        .iter()
+        .for_each(|n| queues.nodes.push_named(n.name_any()));
+    cache
+        .instances
+        .all()
+        .iter()
+        .for_each(|i| queues.instances.push_named(i.name_any()));
+    cache
+        .definitions
+        .all()
+        .iter()
+        .for_each(|d| queues.definitions.push(crate::cache::store::key_of(d.as_ref())));
+    cache
+        .services
+        .all()
+        .iter()
+        .for_each(|s| queues.services.push(crate::cache::store::key_of(s.as_ref())));
+    cache
+        .tasks
+        .all()
+        .iter()
+        .for_each(|t| queues.tasks.push(crate::cache::store::key_of(t.as_ref())));
+}
+
+async fn wait_for_end(stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = stop.cancelled() => bail!("a part of the operator failed; see above"),
+    }
+}

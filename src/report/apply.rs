@@ -1,0 +1,251 @@
+//! Small writes, each conditional on the version it was decided on, or applied by the server as ours.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::api::{
+    ContainerInstance, EcsCluster, EcsClusterStatus, EcsService, TaskDefinition, TaskDefinitionStatus,
+    finalizers, labels,
+};
+use crate::cache::Cache;
+use crate::controllers::errors::Error;
+use crate::ledger::outcome::Outcome;
+use crate::ledger::{REQUEST_TIMEOUT, patch};
+use crate::plan::world::Key;
+
+/// Field manager of what is not placement.
+pub const FIELD_MANAGER: &str = "ecs-operator";
+/// Name of the PodDisruptionBudget that holds Pods until the operator stops them in their turn.
+pub const HOLD_BUDGET: &str = "ecs-operator-hold";
+
+/// The writer of what is not placement. Clones share everything.
+#[derive(Clone)]
+pub struct Applier {
+    client: Client,
+    cache: Arc<Cache>,
+}
+
+impl Applier {
+    /// An applier that writes through `client`.
+    #[must_use]
+    pub fn new(client: Client, cache: Arc<Cache>) -> Self {
+        Self { client, cache }
+    }
+
+    /// Puts our finalizer on a service before its first task.
+    pub async fn hold_service(&self, object: &EcsService) -> Result<(), Error> {
+        let api: Api<EcsService> = self.namespaced(object);
+        let held = self.finalizers(&api, object, finalizers::SERVICE, true).await?;
+        if let Some(held) = held {
+            self.cache.learn_service(held);
+        }
+        Ok(())
+    }
+
+    /// Takes our finalizer off a service whose tasks are gone.
+    pub async fn release_service(&self, object: &EcsService) -> Result<(), Error> {
+        let newest = self.cache.services.get(&crate::cache::store::key_of(object));
+        let api: Api<EcsService> = self.namespaced(object);
+        self.finalizers(
+            &api,
+            newest.as_deref().unwrap_or(object),
+            finalizers::SERVICE,
+            false,
+        )
+        .await?;
+        info!(
+            service = object.name_any(),
+            namespace = object.namespace(),
+            "deleted: every task has STOPPED"
+        );
+        Ok(())
+    }
+
+    /// Puts our finalizer on a cluster.
+    pub async fn hold_cluster(&self, object: &EcsCluster) -> Result<(), Error> {
+        let api: Api<EcsCluster> = self.global();
+        self.finalizers(&api, object, finalizers::CLUSTER, true)
+            .await
+            .map(drop)
+    }
+
+    /// Takes our finalizer off a cluster without instances.
+    pub async fn release_cluster(&self, object: &EcsCluster) -> Result<(), Error> {
+        let api: Api<EcsCluster> = self.global();
+        self.finalizers(&api, object, finalizers::CLUSTER, false)
+            .await
+            .map(drop)
+    }
+
+    /// Lets an instance go whose node is gone and on which nothing is reserved.
+    pub async fn delete_instance(&self, object: &ContainerInstance) {
+        let api: Api<ContainerInstance> = self.global();
+        let name = object.name_any();
+        if let Err(error) = self.finalizers(&api, object, finalizers::INSTANCE, false).await {
+            warn!(instance = name, %error, "cannot deregister yet");
+            return;
+        }
+        let preconditions = Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        let outcome = self.send(api.delete(&name, &params)).await;
+        info!(
+            instance = name,
+            outcome = outcome.label(),
+            "deregistered: the node is gone"
+        );
+    }
+
+    /// Writes a definition's status.
+    pub async fn report_definition(
+        &self,
+        object: &TaskDefinition,
+        next: &TaskDefinitionStatus,
+    ) -> Result<(), Error> {
+        let api: Api<TaskDefinition> = self.namespaced(object);
+        self.status(&api, object, object.status.as_ref(), next).await
+    }
+
+    /// Writes a cluster's status.
+    pub async fn report_cluster(&self, object: &EcsCluster, next: &EcsClusterStatus) -> Result<(), Error> {
+        let api: Api<EcsCluster> = self.global();
+        self.status(&api, object, object.status.as_ref(), next).await
+    }
+
+    /// Makes sure that held Pods of a namespace can't be evicted: the operator stops them in their turn. (DAEMON-43)
+    pub async fn ensure_hold(&self, namespace: &str) {
+        if self
+            .cache
+            .budgets
+            .get(&Key::new(namespace, HOLD_BUDGET))
+            .is_some()
+        {
+            return;
+        }
+        let budget = json!({
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {
+                "name": HOLD_BUDGET,
+                "namespace": namespace,
+                "labels": { "app.kubernetes.io/managed-by": "ecs-operator" },
+            },
+            "spec": { "minAvailable": i32::MAX, "selector": { "matchLabels": { labels::HOLD: "true" } } },
+        });
+        let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match self
+            .send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(budget)))
+            .await
+        {
+            Outcome::Applied(budget) => drop(self.cache.budgets.put(budget)),
+            other => warn!(
+                namespace,
+                outcome = other.label(),
+                "cannot make the PodDisruptionBudget that holds daemons"
+            ),
+        }
+    }
+
+    fn namespaced<K>(&self, object: &K) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(
+            self.client.clone(),
+            &object.meta().namespace.clone().unwrap_or_default(),
+        )
+    }
+
+    fn global<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    {
+        Api::all(self.client.clone())
+    }
+
+    async fn send<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Outcome<T> {
+        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(result) => Outcome::from(result),
+            Err(_) => Outcome::Unknown("no answer within the deadline".to_owned()),
+        }
+    }
+
+    async fn finalizers<K>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        ours: &str,
+        wanted: bool,
+    ) -> Result<Option<K>, Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let held = object.meta().finalizers.clone().unwrap_or_default();
+        if held.iter().any(|f| f == ours) == wanted {
+            return Ok(None);
+        }
+        let mut next: Vec<&str> = held.iter().map(String::as_str).filter(|f| *f != ours).collect();
+        if wanted {
+            next.push(ours);
+        }
+        let change = json!({
+            "metadata": {
+                "uid": object.meta().uid, "resourceVersion": object.meta().resource_version, "finalizers": next,
+            },
+        });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = object.meta().name.clone().unwrap_or_default();
+        match self.send(api.patch(&name, &params, &Patch::Merge(change))).await {
+            Outcome::Applied(answer) => Ok(Some(answer)),
+            Outcome::Gone => Ok(None),
+            Outcome::Refused(text) => Err(Error::Refused(text)),
+            other => Err(Error::Uncertain(other.label().to_owned())),
+        }
+    }
+
+    async fn status<K, S>(&self, api: &Api<K>, object: &K, old: Option<&S>, next: &S) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        S: Serialize,
+    {
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        let version = object.meta().resource_version.clone().unwrap_or_default();
+        let change = match old {
+            Some(old) => patch::conditional("status", old, next, &uid, &version),
+            None => patch::whole("status", next, &uid, &version),
+        };
+        let Some(change) = change else { return Ok(()) };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = object.meta().name.clone().unwrap_or_default();
+        match self
+            .send(api.patch_status(&name, &params, &Patch::Merge(change)))
+            .await
+        {
+            // a conflict comes with an event that wakes us again
+            Outcome::Applied(_) | Outcome::Gone | Outcome::Stale => Ok(()),
+            Outcome::Refused(text) => Err(Error::Refused(text)),
+            other => Err(Error::Uncertain(other.label().to_owned())),
+        }
+    }
+}

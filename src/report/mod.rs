@@ -1,0 +1,3 @@
+//! Writes that are not placement: finalizers, PodDisruptionBudgets, status of clusters and definitions.
+
+pub mod apply;

@@ -1,0 +1,72 @@
+//! Takes our finalizers off everything, so that objects can be deleted with no operator running.
+
+use std::fmt::Debug;
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition, labels};
+use crate::cli::UninstallArgs;
+use crate::runtime::client;
+
+/// Releases all finalizers of ours; containers go on.
+pub async fn run(args: UninstallArgs) -> anyhow::Result<()> {
+    let config = client::config(args.common.kubeconfig.as_deref()).await?;
+    let client = client::reader(config)?;
+    release::<EcsService>(&client, None).await?;
+    release::<Task>(&client, None).await?;
+    release::<Pod>(&client, Some(labels::TASK)).await?;
+    release::<ContainerInstance>(&client, None).await?;
+    release::<TaskDefinition>(&client, None).await?;
+    release::<EcsCluster>(&client, None).await?;
+    Ok(())
+}
+
+async fn release<K>(client: &Client, label: Option<&str>) -> anyhow::Result<()>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let kind = K::kind(&());
+    let mut params = ListParams::default().limit(500);
+    params.label_selector = label.map(ToOwned::to_owned);
+    let mut released = 0usize;
+    loop {
+        let page = Api::<K>::all(client.clone()).list(&params).await;
+        let page = match page {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            page => page.with_context(|| format!("cannot list {kind}"))?,
+        };
+        for object in page.items {
+            let (ours, others): (Vec<&String>, Vec<&String>) = object
+                .finalizers()
+                .iter()
+                .partition(|f| f.starts_with(&format!("{GROUP}/")));
+            if ours.is_empty() {
+                continue;
+            }
+            let change = json!({ "metadata": { "uid": object.uid(), "finalizers": others } });
+            let url = K::url_path(&(), object.namespace().as_deref());
+            let request = http::Request::patch(format!("{url}/{}", object.name_any()))
+                .header("content-type", "application/merge-patch+json")
+                .body(serde_json::to_vec(&change)?)?;
+            match client.request::<serde_json::Value>(request).await {
+                Ok(_) => released = released.saturating_add(1),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    warn!(%kind, name = object.name_any(), %error, "not released; run the command again");
+                }
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => break,
+        }
+    }
+    info!(%kind, released, "finalizers taken off");
+    Ok(())
+}
