@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deployment;
+use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
 use crate::domain::records::{InstanceStatus, PlacementFailure, SchedulingStrategy};
@@ -85,14 +86,6 @@ impl InstanceView for View<'_> {
     fn any_task_group(&self, predicate: &mut dyn FnMut(&str) -> bool) -> bool {
         self.groups.iter().any(|group| predicate(group))
     }
-}
-
-/// Where in the chain an instance fell out; larger is further. (EVT-7)
-pub(super) mod stage {
-    pub(in crate::plan) const STATUS: u8 = 0;
-    pub(in crate::plan) const ATTRIBUTE: u8 = 1;
-    pub(in crate::plan) const CONSTRAINT: u8 = 2;
-    pub(in crate::plan) const RESOURCE: u8 = 3;
 }
 
 fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: String) -> Rejection {

@@ -8,6 +8,7 @@ pub mod eligibility;
 mod members;
 mod placement;
 mod ranking;
+mod rejection;
 mod replica;
 mod scale_in;
 mod teardown;
@@ -20,7 +21,8 @@ pub mod world;
 
 use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::Resources;
-use world::{Key, Rejection, World};
+pub use rejection::closest;
+use world::{Key, World};
 
 /// Most tasks a pass starts for a service, those already given an id included: bounds the service's status, where
 /// each id waits as a record of about 120 bytes, and the Tasks one write may answer for.
@@ -81,16 +83,6 @@ pub struct ServicePlan {
     pub steady: bool,
     /// When to plan again although nothing changed.
     pub wake_at: Option<jiff::Timestamp>,
-}
-
-/// The closest of several rejections: furthest stage, then most left of what is short, then lowest id. (EVT-7)
-#[must_use]
-pub fn closest<'a>(rejections: impl IntoIterator<Item = &'a Rejection>) -> Option<&'a Rejection> {
-    rejections.into_iter().max_by(|a, b| {
-        (a.stage, a.left)
-            .cmp(&(b.stage, b.left))
-            .then_with(|| b.failure.container_instance.cmp(&a.failure.container_instance))
-    })
 }
 
 /// Plans one service. Unknown services have an empty plan.

@@ -16,6 +16,12 @@ use super::world::{Instance, Rejection, Service, World};
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
 
+/// An instance with the room for a task, or why it is out.
+struct Slot {
+    instance: Arc<Instance>,
+    verdict: Result<Resources, Rejection>,
+}
+
 /// Places tasks of one service in a working copy of the world.
 pub(super) struct Placer<'a> {
     world: World,
@@ -23,8 +29,8 @@ pub(super) struct Placer<'a> {
     claims: Vec<Claim>,
     recipe: Recipe<'a>,
     ranking: Ranking,
-    /// Room on each instance of the cluster, or why it is out.
-    slots: BTreeMap<String, Result<Resources, Rejection>>,
+    /// Instances of the cluster by name.
+    slots: BTreeMap<String, Slot>,
     placed: u32,
 }
 
@@ -47,8 +53,8 @@ impl<'a> Placer<'a> {
         };
         for instance in world.instances_of(&service.cluster) {
             if instance.status != InstanceStatus::Inactive {
-                let verdict = placer.judge(instance);
-                placer.slots.insert(instance.name.clone(), verdict);
+                let slot = placer.judge(Arc::clone(instance));
+                placer.slots.insert(instance.name.clone(), slot);
             }
         }
         placer
@@ -56,7 +62,7 @@ impl<'a> Placer<'a> {
 
     /// Why each instance is out, sorted by name.
     pub(super) fn rejections(&self) -> impl Iterator<Item = &Rejection> {
-        self.slots.values().filter_map(|slot| slot.as_ref().err())
+        self.slots.values().filter_map(|slot| slot.verdict.as_ref().err())
     }
 
     /// Chooses an instance for the task `id` and takes the room there. `None`: no instance fits, and none will for
@@ -64,8 +70,8 @@ impl<'a> Placer<'a> {
     pub(super) fn place(&mut self, id: &str) -> Option<String> {
         let candidates: Vec<(&Arc<Instance>, &Resources)> = self
             .slots
-            .iter()
-            .filter_map(|(name, slot)| Some((self.world.instances.get(name)?, slot.as_ref().ok()?)))
+            .values()
+            .filter_map(|slot| Some((&slot.instance, slot.verdict.as_ref().ok()?)))
             .collect();
         let (instance, _) = self.ranking.best(
             candidates,
@@ -78,14 +84,19 @@ impl<'a> Placer<'a> {
         self.ranking.add(&instance, 1);
         let (name, instance) = (instance.name.clone(), Arc::new(instance));
         self.world.instances.insert(name.clone(), Arc::clone(&instance));
-        let verdict = self.judge(&instance);
-        self.slots.insert(name.clone(), verdict);
+        let slot = self.judge(instance);
+        self.slots.insert(name.clone(), slot);
         Some(name)
+    }
+
+    fn judge(&self, instance: Arc<Instance>) -> Slot {
+        let verdict = self.room(&instance);
+        Slot { instance, verdict }
     }
 
     /// The room for a task on the instance, if it can take one: what is left, less what daemons hold back.
     /// (PLACE-2 to PLACE-6, DAEMON-26)
-    fn judge(&self, instance: &Instance) -> Result<Resources, Rejection> {
+    fn room(&self, instance: &Instance) -> Result<Resources, Rejection> {
         let (world, service, recipe) = (&self.world, self.service, self.recipe);
         let namespace = &service.key.namespace;
         let rules = || {

@@ -141,11 +141,13 @@ impl Ranking {
         value: impl Fn(&Criterion, &T) -> i64,
     ) -> Option<T> {
         for criterion in &self.criteria {
-            let least = candidates.iter().map(|c| value(criterion, c)).min()?;
-            candidates.retain(|c| value(criterion, c) == least);
-            if let Criterion::Random = criterion {
+            if candidates.len() < 2 || matches!(criterion, Criterion::Random) {
                 break;
             }
+            let values: Vec<i64> = candidates.iter().map(|c| value(criterion, c)).collect();
+            let least = values.iter().min().copied();
+            let mut values = values.into_iter();
+            candidates.retain(|_| values.next() == least);
         }
         candidates.into_iter().min_by_key(draw)
     }
@@ -158,7 +160,7 @@ impl Criterion {
             Self::Spread(tally) => tally.count(instance),
             Self::Cpu => room.cpu,
             Self::Memory => room.memory,
-            // A draw leaves no tie for what comes after it.
+            // The draw that ends every choice; it leaves no tie for what comes after it.
             Self::Random => 0,
         }
     }

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
-    PlacementFailure, Reservation, SchedulingStrategy, ServiceRef, StopCode, StopMark,
+    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation,
+    SchedulingStrategy, ServiceRef, StopCode, StopMark,
 };
 use crate::domain::resources::Resources;
+
+pub use super::rejection::Rejection;
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -279,27 +281,6 @@ impl Task {
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.service.as_ref().is_some_and(|s| s.daemon)
-    }
-}
-
-/// Why an instance was passed over, with how far it came. (PLACE-2, EVT-7)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// The reason per instance.
-    pub failure: PlacementFailure,
-    /// EVT-6's words for it.
-    pub detail: String,
-    /// Number of filter stages it passed.
-    pub stage: u8,
-    /// What is left of the resource that is short; 0 in the other stages.
-    pub left: i64,
-}
-
-impl Rejection {
-    /// Whether all that stands in the way is room.
-    #[must_use]
-    pub fn lacks_resources(&self) -> bool {
-        self.stage >= super::eligibility::stage::RESOURCE
     }
 }
 

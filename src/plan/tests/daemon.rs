@@ -51,7 +51,7 @@ fn a_task_that_lost_its_reservation_still_holds_its_instance_daemon_35() {
     let id = scene.world.tasks_on("i1").next().unwrap().key.name.clone();
     assert!(scene.plan("d").start.is_empty());
     scene.edit_task(&id, |t| {
-        t.desired = crate::domain::records::DesiredStatus::Stopped
+        t.desired = crate::domain::records::DesiredStatus::Stopped;
     });
     assert!(scene.plan("d").start.is_empty(), "stopping ones included");
     scene.edit_task(&id, |t| t.last = LastStatus::Stopped);

@@ -1,6 +1,10 @@
 //! Tests of the planners, named after the rules they show.
 
-#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "tests count small numbers"
+)]
 
 mod daemon;
 mod deployment;

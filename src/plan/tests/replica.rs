@@ -307,7 +307,7 @@ fn what_may_not_place_keeps_what_runs() {
     scene.settle("r");
     let mut scene = scene.cluster(|c| c.allowed_namespaces = Some([].into()));
     scene.edit_service("r", |s| {
-        (s.desired_count, s.requested_definition) = (5, "r:2".to_owned())
+        (s.desired_count, s.requested_definition) = (5, "r:2".to_owned());
     });
     let plan = scene.plan("r");
     assert!(plan.start.is_empty() && plan.stop.is_empty() && !plan.steady);

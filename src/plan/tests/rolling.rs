@@ -162,8 +162,14 @@ fn a_further_update_drains_all_earlier_ones_roll_6() {
         .iter()
         .map(|d| (d.task_definition.as_str(), d.status))
         .collect();
-    use DeploymentStatus::{Active, Primary};
-    assert_eq!(statuses, [("r:3", Primary), ("r:2", Active), ("r:1", Active)]);
+    assert_eq!(
+        statuses,
+        [
+            ("r:3", DeploymentStatus::Primary),
+            ("r:2", DeploymentStatus::Active),
+            ("r:1", DeploymentStatus::Active)
+        ]
+    );
     let end = scene.settle("r");
     assert!(end.steady && end.deployments.len() == 1);
     assert!(scene.alive("r").iter().all(|t| t.definition == "r:3"));

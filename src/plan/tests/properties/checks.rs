@@ -1,0 +1,167 @@
+//! The invariants, worked out anew from the world; shared with the planners are only the types, the percent table and
+//! the sum of what daemons hold back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use crate::domain::records::{HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy};
+use crate::domain::rollout::Bounds;
+use crate::plan::eligibility::withheld;
+use crate::plan::testing::*;
+use crate::plan::world::{Service, Task, World};
+use crate::plan::{STARTS_MAX, STOPS_MAX, ServicePlan};
+
+pub(super) fn checked(scene: &mut Scene, name: &str, reserved: usize) {
+    let plan = scene.plan(name);
+    assert_eq!(plan, scene.plan(name), "same world, same plan");
+    check(scene, name, &plan);
+    scene.commit_until(name, &plan, reserved);
+    check_ledger(scene);
+}
+
+fn marked(service: &Service, task: &Task) -> bool {
+    service
+        .stopping
+        .iter()
+        .any(|m| m.id == task.key.name && m.task_version == task.version.to_string())
+}
+
+fn lost(world: &World, task: &Task) -> bool {
+    let instance = task.instance.as_ref().and_then(|i| world.instances.get(i));
+    let since = instance.and_then(|i| i.disconnected_since);
+    since.is_some_and(|s| world.now.duration_since(s) >= SignedDuration::from_secs(300))
+}
+
+fn healthy(world: &World, task: &Task) -> bool {
+    task.wanted()
+        && task.last == LastStatus::Running
+        && task.health != HealthStatus::Unhealthy
+        && task
+            .started_at
+            .is_some_and(|at| world.now.duration_since(at) >= SignedDuration::from_secs(40))
+}
+
+/// Ids that count for the upper bound: with Task or reservation, and given out only.
+fn wanted(scene: &Scene, service: &Service) -> (BTreeSet<String>, BTreeSet<String>) {
+    let world = &scene.world;
+    let unseen = |id: &str| world.task(&key(id)).is_none();
+    let tasks = world.tasks_of(&service.uid).filter(|t| t.wanted());
+    let mut placed: BTreeSet<String> = tasks.map(|t| t.key.name.clone()).collect();
+    for entry in world.instances.values().flat_map(|i| &i.reservations) {
+        if entry.service.as_ref().is_some_and(|s| s.uid == service.uid) && unseen(&entry.task) {
+            placed.insert(entry.task.clone());
+        }
+    }
+    let ids = service.allocations.iter().map(|a| a.id.clone());
+    let given_out = ids.filter(|id| unseen(id) && !placed.contains(id)).collect();
+    (placed, given_out)
+}
+
+/// I2, I3, I4, I6, I7, limits, and that nothing is decided twice.
+pub(super) fn check(scene: &Scene, name: &str, plan: &ServicePlan) {
+    let (world, service) = (&scene.world, scene.get(name));
+    assert!(plan.start.len() <= STARTS_MAX && plan.stop.len() <= STOPS_MAX);
+    assert!(!plan.steady || (plan.start.is_empty() && plan.stop.is_empty() && plan.stalled.is_none()));
+    let stopped: BTreeSet<&str> = plan.stop.iter().map(|s| s.task.name.as_str()).collect();
+    assert_eq!(stopped.len(), plan.stop.len(), "a task is stopped once");
+    for stop in &plan.stop {
+        if let Some(task) = world.task(&stop.task) {
+            assert!(task.wanted() && !marked(service, task));
+            assert_eq!((&stop.uid, &stop.version), (&task.uid, &task.version.to_string()));
+            let held = task.protected_until.is_some_and(|u| u > world.now) && !service.deleting;
+            let replica = service.strategy == SchedulingStrategy::Replica;
+            assert!(
+                !held || !replica || lost(world, task) || task.health == HealthStatus::Unhealthy,
+                "I7: {stop:?}"
+            );
+            if task.is_daemon() {
+                let at = task.instance.as_deref().unwrap();
+                let others = world.tasks_on(at).any(|t| t.alive() && !t.is_daemon());
+                assert!(
+                    !others || world.instances[at].status != InstanceStatus::Draining,
+                    "I4: {stop:?}"
+                );
+            }
+        }
+    }
+    let mut daemons_here: BTreeMap<&str, usize> = BTreeMap::new();
+    for start in &plan.start {
+        assert!(!service.deleting);
+        assert!(start.id.as_ref().is_none_or(|id| !stopped.contains(id.as_str())));
+        let instance = &world.instances[&start.instance];
+        assert!(
+            instance.status == InstanceStatus::Active && instance.connected,
+            "I3"
+        );
+        *daemons_here.entry(&start.instance).or_default() += 1;
+        if service.strategy == SchedulingStrategy::Daemon {
+            let reserved = instance
+                .reservations
+                .iter()
+                .any(|r| r.service.as_ref().is_some_and(|s| s.uid == service.uid));
+            let alive = world
+                .tasks_on(&start.instance)
+                .any(|t| t.alive() && t.service.as_ref().is_some_and(|s| s.uid == service.uid));
+            assert!(
+                !reserved && !alive && daemons_here[start.instance.as_str()] == 1,
+                "I2, DAEMON-35"
+            );
+        } else {
+            let room = instance.remaining().remaining(&withheld(world, instance));
+            assert_eq!(room.lack_for(&start.demand), None, "daemons' room is left alone");
+        }
+    }
+    if service.strategy == SchedulingStrategy::Replica {
+        check_bounds(scene, service, plan, &stopped);
+    }
+}
+
+fn check_bounds(scene: &Scene, service: &Service, plan: &ServicePlan, stopped: &BTreeSet<&str>) {
+    let world = &scene.world;
+    let bounds = Bounds::new(
+        service.desired_count,
+        service.minimum_healthy_percent,
+        service.maximum_percent,
+    );
+    let (placed, given_out) = wanted(scene, service);
+    let fresh = plan.start.iter().filter(|s| s.id.is_none()).count();
+    if fresh > 0 {
+        assert!(
+            placed.len() + given_out.len() + fresh <= bounds.upper as usize,
+            "I6 upper"
+        );
+    }
+    if !plan.start.is_empty() {
+        assert!(
+            placed.len() + plan.start.len() <= bounds.upper as usize,
+            "I6 upper"
+        );
+    }
+    let counts = |t: &&std::sync::Arc<Task>| healthy(world, t) && !marked(service, t) && !lost(world, t);
+    let before: Vec<_> = world.tasks_of(&service.uid).filter(counts).collect();
+    let after = before
+        .iter()
+        .filter(|t| !stopped.contains(t.key.name.as_str()))
+        .count();
+    if after < before.len() && !service.deleting {
+        assert!(after >= bounds.lower as usize, "I6 lower: {plan:?}");
+    }
+}
+
+/// I1: no instance has given away more than it has, and no port twice.
+pub(super) fn check_ledger(scene: &Scene) {
+    for instance in scene.world.instances.values() {
+        let left = instance.remaining();
+        assert!(
+            left.cpu >= 0 && left.memory >= 0 && left.pods >= 0,
+            "I1: {instance:?}"
+        );
+        let ports = instance
+            .reservations
+            .iter()
+            .map(|r| r.amounts.ports.len())
+            .sum::<usize>();
+        assert_eq!(left.ports.len(), ports, "I1: a port is taken twice");
+    }
+}

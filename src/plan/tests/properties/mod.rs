@@ -1,0 +1,163 @@
+//! What holds in every world, whatever happened to it: checked over random histories of users, nodes and the ledger.
+
+mod checks;
+mod history;
+
+use proptest::prelude::*;
+
+use crate::domain::records::{HealthStatus, InstanceStatus};
+use crate::plan::testing::*;
+use crate::plan::world::World;
+use checks::{check, check_ledger};
+use history::{play, scenes, step};
+
+const SERVICES: [&str; 4] = ["d", "e", "r", "s"];
+
+/// Everybody calms down: nodes are back, health and protection are over, deletions are finished.
+fn calm(scene: &mut Scene) {
+    for name in scene.world.instances.keys().cloned().collect::<Vec<_>>() {
+        scene.edit_instance(&name, |i| (i.connected, i.disconnected_since) = (true, None));
+    }
+    let alive = scene
+        .world
+        .tasks()
+        .filter(|t| t.alive())
+        .map(|t| t.key.name.clone());
+    for id in alive.collect::<Vec<_>>() {
+        scene.edit_task(&id, |t| {
+            (t.health, t.protected_until) = (HealthStatus::Unknown, None);
+        });
+    }
+}
+
+fn everyone_rounds(scene: &mut Scene) -> bool {
+    let mut quiet = true;
+    for name in SERVICES {
+        let plan = scene.plan(name);
+        check(scene, name, &plan);
+        quiet &=
+            plan.start.is_empty() && plan.stop.is_empty() && plan.deployments == scene.get(name).deployments;
+        scene.round(name);
+        check_ledger(scene);
+    }
+    scene.advance(60);
+    quiet
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    #[test]
+    fn no_history_breaks_an_invariant_and_every_world_comes_to_rest(
+        mut scene in scenes(),
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        for step in &steps {
+            play(&mut scene, step);
+        }
+        calm(&mut scene);
+        // One quiet round may just wait for a task to start or to get healthy.
+        let mut quiet = 0;
+        let rounds = (0..60).position(|_| {
+            quiet = if everyone_rounds(&mut scene) { quiet + 1 } else { 0 };
+            quiet == 3
+        });
+        prop_assert!(rounds.is_some(), "not at rest after 60 rounds");
+        scene.advance(100_000);
+        prop_assert!(everyone_rounds(&mut scene), "at rest, but not for good");
+        for name in SERVICES {
+            let (service, plan) = (scene.get(name), scene.plan(name));
+            // A daemon may wait for a replica that can't leave its DRAINING instance: that one explains itself.
+            let waits = scene.alive(name).iter().any(|t| {
+                let at = t.instance.as_deref().unwrap();
+                t.is_daemon()
+                    && scene.world.instances[at].status == InstanceStatus::Draining
+                    && scene.world.tasks_on(at).any(|o| o.alive() && !o.is_daemon())
+            });
+            let explained =
+                plan.stalled.is_some() || !plan.events.is_empty() || !plan.failures.is_empty() || waits;
+            prop_assert!(service.deleting || explained, "neither steady nor explained: {:?}", plan);
+                        let running = scene.alive(name).len();
+            if service.deleting {
+                prop_assert!(running == 0 || waits);
+            } else if plan.steady {
+                prop_assert_eq!(running, plan.desired_count as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn fresh_instances_get_all_daemons_even_if_replicas_are_planned_first_daemon_20(
+        mut scene in scenes(),
+        known in any::<bool>(),
+    ) {
+        if known {
+            let daemons = scene.clone();
+            for name in ["d", "e"] {
+                let plan = daemons.plan(name);
+                scene.edit_service(name, |s| s.deployments = plan.deployments);
+            }
+        }
+        for name in ["r", "s", "d", "e"] {
+            let plan = scene.plan(name);
+            scene.commit(name, &plan);
+        }
+        for instance in scene.world.instances.values() {
+            let mut room = instance.registered.remaining(&instance.foreign);
+            for name in ["d", "e"] {
+                let demand = scene.world.definitions[&key(&format!("{name}.1"))].demand.clone().unwrap();
+                if room.lack_for(&demand).is_none() {
+                    room = room.remaining(&demand);
+                    let there = instance.reservations.iter().any(|r| r.task.starts_with(&format!("{name}-")));
+                    prop_assert!(there, "{} lacks {name}", instance.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_arrival_changes_nothing(
+        mut scene in scenes(),
+        steps in prop::collection::vec(step(), 0..40),
+        rotation in 1..7usize,
+    ) {
+        for step in &steps {
+            play(&mut scene, step);
+        }
+        let world = &scene.world;
+        let mut other = World::default();
+        (other.now, other.seed, other.task_version) = (world.now, world.seed, world.task_version);
+        other.clusters = world.clusters.clone();
+        let turned = |n: usize| (0..n).map(move |i| n - 1 - (i + rotation) % n);
+        let instances: Vec<_> = world.instances.values().cloned().collect();
+        for i in turned(instances.len()) {
+            let mut instance = (*instances[i]).clone();
+            instance.reservations.reverse();
+            other.instances.insert(instance.name.clone(), instance.into());
+        }
+        let tasks: Vec<_> = world.tasks().cloned().collect();
+        for i in turned(tasks.len()) {
+            other.put_task((*tasks[i]).clone());
+        }
+        for (key, definition) in world.definitions.iter().rev() {
+            other.definitions.insert(key.clone(), definition.clone());
+        }
+        for (key, service) in world.services.iter().rev() {
+            let mut service = (**service).clone();
+            service.allocations.reverse();
+            service.stopping.reverse();
+            other.services.insert(key.clone(), service.into());
+        }
+        for name in SERVICES {
+            prop_assert_eq!(crate::plan::service(&other, &key(name)), scene.plan(name));
+        }
+    }
+}
