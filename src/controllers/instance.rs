@@ -17,6 +17,7 @@ use crate::domain::records::{Reservation, SchedulingStrategy};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
 use crate::ledger::outcome::Outcome;
+use crate::ledger::task::CANCELLED;
 use crate::plan::world::{Key, World};
 
 /// A reservation whose Task does not show up for this long is looked into: its creator may have crashed.
@@ -125,7 +126,7 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
         let spec = TaskSpec {
             cluster: object.spec.cluster.clone(),
             container_instance: Some(object.name_any()),
-            task_definition: "cancelled:0".to_owned(),
+            task_definition: CANCELLED.to_owned(),
             ..TaskSpec::default()
         };
         let reason = "the task was no longer wanted before it was created";

@@ -13,6 +13,7 @@ use tracing::debug;
 use super::Context;
 use super::errors::Error;
 use crate::api::{EcsService, finalizers};
+use crate::ledger::fence::FENCE;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
@@ -63,12 +64,18 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;
     publish(&context, &object, &report.said).await;
-    if deleting && finished(&world, &service, &plan) {
+    if deleting {
+        give_up(&context, &world, &service);
+    }
+    if deleting && finished(&context, &world, &service, &plan) {
         context.applier.release_service(&object).await?;
         return Ok(Action::await_change());
     }
     if report.again {
         return Ok(Action::requeue(jittered(AGAIN)));
+    }
+    if report.later {
+        return Ok(Action::requeue(jittered(CATCH_UP)));
     }
     let wake = plan
         .wake_at
@@ -83,8 +90,26 @@ fn seed(object: &EcsService) -> u64 {
     crate::cache::store::version_of(object)
 }
 
+/// Ids given out that can't become Tasks any more although no tombstone can be made: the namespace is going away, and
+/// so is whoever might still create one. (F1)
+fn give_up(context: &Context, world: &World, service: &Service) {
+    let namespace = &service.key.namespace;
+    let known = context.cache.namespaces.named(namespace);
+    if known.is_some_and(|n| n.metadata.deletion_timestamp.is_none()) {
+        return;
+    }
+    let fences = context.ledger.fences();
+    for id in service.allocations.iter().map(|a| &a.id) {
+        let missing = world.task(&Key::new(namespace, id)).is_none();
+        if missing && fences.unseen_for(namespace, id) >= FENCE {
+            fences.give_up(namespace, id);
+        }
+    }
+}
+
 /// Whether a deleted service may go: no task of it lives, its lists are empty, no share is left. (SVC-3)
-fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
+fn finished(context: &Context, world: &World, service: &Service, plan: &ServicePlan) -> bool {
+    let fences = context.ledger.fences();
     let held = || {
         world.instances.values().flat_map(|i| &i.reservations).any(|r| {
             r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
@@ -92,10 +117,10 @@ fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
     };
     plan.start.is_empty()
         && plan.stop.is_empty()
-        && service
-            .allocations
-            .iter()
-            .all(|a| world.task(&Key::new(&service.key.namespace, &a.id)).is_some())
+        && service.allocations.iter().all(|a| {
+            let key = Key::new(&service.key.namespace, &a.id);
+            world.task(&key).is_some() || fences.given_up(&key.namespace, &key.name)
+        })
         && world.tasks_of(&service.uid).all(|task| !task.alive())
         && !held()
 }

@@ -18,6 +18,9 @@ use crate::plan::world::Key;
 /// Reasons are cut at this length. (TASK-14)
 pub const REASON_MAX: usize = 1024;
 
+/// What a tombstone says it would have run: a Task must name a definition.
+pub const CANCELLED: &str = "cancelled:1";
+
 /// Cuts a text to at most [`REASON_MAX`] characters.
 #[must_use]
 pub fn cut(text: &str) -> String {
