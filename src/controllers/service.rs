@@ -12,7 +12,8 @@ use tracing::debug;
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{EcsService, finalizers};
+use crate::api::{EcsService, SchedulingStrategy, finalizers};
+use crate::domain::rollout::Bounds;
 use crate::ledger::fence::FENCE;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
@@ -64,6 +65,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;
     publish(&context, &object, &report.said).await;
+    context.applier.keep_floor(&object, floor(&service)).await;
     if deleting {
         give_up(&context, &world, &service);
     }
@@ -88,6 +90,22 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
 /// Choices among equals change with every version of the service, and are the same for the same one.
 fn seed(object: &EcsService) -> u64 {
     crate::cache::store::version_of(object)
+}
+
+/// How many Pods of the service evictions must leave. Daemons are held altogether.
+fn floor(service: &Service) -> u32 {
+    match service.strategy {
+        _ if service.deleting => 0,
+        SchedulingStrategy::Daemon => 0,
+        SchedulingStrategy::Replica => {
+            Bounds::new(
+                service.desired_count,
+                service.minimum_healthy_percent,
+                service.maximum_percent,
+            )
+            .lower
+        }
+    }
 }
 
 /// Ids given out that can't become Tasks any more although no tombstone can be made: the namespace is going away, and
