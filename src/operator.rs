@@ -41,8 +41,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let queues = Arc::new(Queues::default());
     let ledger = Ledger::new(writer.clone(), cache.clone(), metrics.clone());
     let (leads_tx, leads) = watch::channel(false);
-    info!(version = env!("CARGO_PKG_VERSION"), process = ledger.process(), all_active = args.all_active, "starting");
-    let reporter = Reporter { controller: "ecs-operator".to_owned(), instance: Some(args.pod_name.clone()) };
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        process = ledger.process(),
+        all_active = args.all_active,
+        "starting"
+    );
+    let reporter = Reporter {
+        controller: "ecs-operator".to_owned(),
+        instance: Some(args.pod_name.clone()),
+    };
     let context = Arc::new(Context {
         cache: cache.clone(),
         ledger,
@@ -61,8 +69,18 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         metrics.leads(true);
     } else {
         let identity = format!("{}-{}", args.pod_name, random_id().split_at(8).0);
-        let lease = LeaseName { namespace: args.namespace.clone(), name: args.lease_name.clone(), identity };
-        parts.spawn(leader::run(writer, lease, leads_tx.clone(), metrics, stop.clone()));
+        let lease = LeaseName {
+            namespace: args.namespace.clone(),
+            name: args.lease_name.clone(),
+            identity,
+        };
+        parts.spawn(leader::run(
+            writer,
+            lease,
+            leads_tx.clone(),
+            metrics,
+            stop.clone(),
+        ));
     }
     parts.spawn(lead(context, leads_tx, args.all_active, stop.clone()));
     wait_for_end(&stop).await?;
@@ -86,17 +104,26 @@ async fn check_crds(client: &Client) -> anyhow::Result<()> {
             .context("the API server does not answer")?
             .with_context(|| format!("cannot read the CRD {name}"))?;
         let Some(found) = found else {
-            bail!("the CRD {name} is not installed: install the chart ecs-operator-crds or `kubectl apply --server-side -f crds/`");
+            bail!(
+                "the CRD {name} is not installed: install the chart ecs-operator-crds or `kubectl apply --server-side -f crds/`"
+            );
         };
         let versions: Vec<_> = wanted.spec.versions.iter().map(|v| &v.name).collect();
-        if !versions.iter().all(|name| found.spec.versions.iter().any(|v| v.name == **name && v.served)) {
+        if !versions
+            .iter()
+            .all(|name| found.spec.versions.iter().any(|v| v.name == **name && v.served))
+        {
             bail!("the CRD {name} does not serve {versions:?}: upgrade the chart ecs-operator-crds first");
         }
         for part in ["spec", "status"] {
-            let missing: Vec<String> =
-                fields(&wanted, part).into_iter().filter(|f| !fields(&found, part).contains(f)).collect();
+            let missing: Vec<String> = fields(&wanted, part)
+                .into_iter()
+                .filter(|f| !fields(&found, part).contains(f))
+                .collect();
             if !missing.is_empty() {
-                bail!("the CRD {name} lacks {part} fields {missing:?}: upgrade the chart ecs-operator-crds first");
+                bail!(
+                    "the CRD {name} lacks {part} fields {missing:?}: upgrade the chart ecs-operator-crds first"
+                );
             }
         }
     }
@@ -104,55 +131,108 @@ async fn check_crds(client: &Client) -> anyhow::Result<()> {
 }
 
 fn fields(crd: &CustomResourceDefinition, part: &str) -> Vec<String> {
-    let schema = crd.spec.versions.first().and_then(|v| v.schema.as_ref()).and_then(|s| s.open_api_v3_schema.as_ref());
-    let part = schema.and_then(|s| s.properties.as_ref()).and_then(|p| p.get(part));
-    part.and_then(|p| p.properties.as_ref()).into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    let schema = crd
+        .spec
+        .versions
+        .first()
+        .and_then(|v| v.schema.as_ref())
+        .and_then(|s| s.open_api_v3_schema.as_ref());
+    let part = schema
+        .and_then(|s| s.properties.as_ref())
+        .and_then(|p| p.get(part));
+    part.and_then(|p| p.properties.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
-async fn supervise(name: &'static str, part: impl Future<Output = anyhow::Result<()>>, stop: CancellationToken) {
+async fn supervise(
+    name: &'static str,
+    part: impl Future<Output = anyhow::Result<()>>,
+    stop: CancellationToken,
+) {
     if let Err(error) = part.await {
         tracing::error!("{name}: {error:#}");
         stop.cancel();
     }
 }
 
-fn start_controllers(parts: &mut JoinSet<()>, reader: &Client, context: &Arc<Context>, stop: &CancellationToken) {
+fn start_controllers(
+    parts: &mut JoinSet<()>,
+    reader: &Client,
+    context: &Arc<Context>,
+    stop: &CancellationToken,
+) {
     let (nodes, node_reader) = Mirror::<Node>::new();
     let (instances, instance_reader) = Mirror::<ContainerInstance>::new();
     let (services, service_reader) = Mirror::<EcsService>::new();
     let (tasks, task_reader) = Mirror::<Task>::new();
     let (definitions, definition_reader) = Mirror::<TaskDefinition>::new();
     let (clusters, cluster_reader) = Mirror::<EcsCluster>::new();
-    let mirrors = Mirrors { nodes, instances, services, tasks, definitions, clusters };
+    let mirrors = Mirrors {
+        nodes,
+        instances,
+        services,
+        tasks,
+        definitions,
+        clusters,
+    };
     let queues = &context.queues;
     feeds::start(parts, reader, &context.cache, queues, mirrors, stop);
-    let start = |parts: &mut JoinSet<()>, controller: futures::future::BoxFuture<'static, ()>| {
-        let (cache, stop) = (context.cache.clone(), stop.clone());
-        parts.spawn(async move {
-            // nothing is planned before every store has its first list
-            while !cache.synced() && !stop.is_cancelled() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            controller.await;
-        });
-    };
-    let own = || (context.clone(), stop.clone());
-    let (c, s) = own();
-    start(parts, Box::pin(control("node", 16, queues.nodes.clone(), node_reader, c, node::reconcile, s)));
-    let (c, s) = own();
-    start(parts, Box::pin(control("instance", 16, queues.instances.clone(), instance_reader, c, instance::reconcile, s)));
-    let (c, s) = own();
-    start(parts, Box::pin(control("service", 8, queues.services.clone(), service_reader, c, service::reconcile, s)));
-    let (c, s) = own();
-    start(parts, Box::pin(control("task", 32, queues.tasks.clone(), task_reader, c, task::reconcile, s)));
-    let (c, s) = own();
-    start(parts, Box::pin(control("definition", 4, queues.definitions.clone(), definition_reader, c, definition::reconcile, s)));
-    let (c, s) = own();
-    start(parts, Box::pin(control("cluster", 4, queues.clusters.clone(), cluster_reader, c, cluster::reconcile, s)));
+    macro_rules! start {
+        ($name:literal, $concurrency:literal, $queue:ident, $reader:ident, $reconcile:expr) => {{
+            let controller = control(
+                $name,
+                $concurrency,
+                queues.$queue.clone(),
+                $reader,
+                context.clone(),
+                $reconcile,
+                stop.clone(),
+            );
+            parts.spawn(after_sync(context.cache.clone(), stop.clone(), controller));
+        }};
+    }
+    start!("node", 16, nodes, node_reader, node::reconcile);
+    start!("instance", 16, instances, instance_reader, instance::reconcile);
+    start!("service", 8, services, service_reader, service::reconcile);
+    start!("task", 32, tasks, task_reader, task::reconcile);
+    start!(
+        "definition",
+        4,
+        definitions,
+        definition_reader,
+        definition::reconcile
+    );
+    start!("cluster", 4, clusters, cluster_reader, cluster::reconcile);
+}
+
+/// Runs a controller once every store has its first list: nothing is planned before.
+async fn after_sync(cache: Arc<Cache>, stop: CancellationToken, controller: impl Future<Output = ()>) {
+    if synced(&cache, &stop).await {
+        controller.await;
+    }
+}
+
+/// Waits until every store has its first list; false if the end comes first.
+async fn synced(cache: &Cache, stop: &CancellationToken) -> bool {
+    while !cache.synced() {
+        if stop.is_cancelled() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
 }
 
 /// Looks at everything when this replica begins to plan.
-async fn lead(context: Arc<Context>, leads_tx: watch::Sender<bool>, all_active: bool, stop: CancellationToken) {
+async fn lead(
+    context: Arc<Context>,
+    leads_tx: watch::Sender<bool>,
+    all_active: bool,
+    stop: CancellationToken,
+) {
     if all_active {
         leads_tx.send_replace(true);
     }
@@ -165,8 +245,8 @@ async fn lead(context: Arc<Context>, leads_tx: watch::Sender<bool>, all_active: 
         if !began {
             return;
         }
-        while !context.cache.synced() && !stop.is_cancelled() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if !synced(&context.cache, &stop).await {
+            return;
         }
         look_at_everything(&context);
         let ended = tokio::select! {
@@ -182,12 +262,36 @@ async fn lead(context: Arc<Context>, leads_tx: watch::Sender<bool>, all_active: 
 fn look_at_everything(context: &Context) {
     let cache = &context.cache;
     let queues = &context.queues;
-    cache.clusters.all().iter().for_each(|c| queues.clusters.push_named(c.name_any()));
-    cache.nodes.all().iter().for_each(|n| queues.nodes.push_named(n.name_any()));
-    cache.instances.all().iter().for_each(|i| queues.instances.push_named(i.name_any()));
-    cache.definitions.all().iter().for_each(|d| queues.definitions.push(crate::cache::store::key_of(d.as_ref())));
-    cache.services.all().iter().for_each(|s| queues.services.push(crate::cache::store::key_of(s.as_ref())));
-    cache.tasks.all().iter().for_each(|t| queues.tasks.push(crate::cache::store::key_of(t.as_ref())));
+    cache
+        .clusters
+        .all()
+        .iter()
+        .for_each(|c| queues.clusters.push_named(c.name_any()));
+    cache
+        .nodes
+        .all()
+        .iter()
+        .for_each(|n| queues.nodes.push_named(n.name_any()));
+    cache
+        .instances
+        .all()
+        .iter()
+        .for_each(|i| queues.instances.push_named(i.name_any()));
+    cache
+        .definitions
+        .all()
+        .iter()
+        .for_each(|d| queues.definitions.push(crate::cache::store::key_of(d.as_ref())));
+    cache
+        .services
+        .all()
+        .iter()
+        .for_each(|s| queues.services.push(crate::cache::store::key_of(s.as_ref())));
+    cache
+        .tasks
+        .all()
+        .iter()
+        .for_each(|t| queues.tasks.push(crate::cache::store::key_of(t.as_ref())));
 }
 
 async fn wait_for_end(stop: &CancellationToken) -> anyhow::Result<()> {

@@ -42,8 +42,10 @@ where
             page => page.with_context(|| format!("cannot list {kind}"))?,
         };
         for object in page.items {
-            let (ours, others): (Vec<&String>, Vec<&String>) =
-                object.finalizers().iter().partition(|f| f.starts_with(&format!("{GROUP}/")));
+            let (ours, others): (Vec<&String>, Vec<&String>) = object
+                .finalizers()
+                .iter()
+                .partition(|f| f.starts_with(&format!("{GROUP}/")));
             if ours.is_empty() {
                 continue;
             }
@@ -55,7 +57,9 @@ where
             match client.request::<serde_json::Value>(request).await {
                 Ok(_) => released = released.saturating_add(1),
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => warn!(%kind, name = object.name_any(), %error, "not released; run the command again"),
+                Err(error) => {
+                    warn!(%kind, name = object.name_any(), %error, "not released; run the command again");
+                }
             }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

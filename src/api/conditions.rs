@@ -21,24 +21,42 @@ impl State {
     /// It holds.
     #[must_use]
     pub fn yes(reason: &str, message: &str) -> Self {
-        Self { status: "True", reason: reason.to_owned(), message: message.to_owned() }
+        Self {
+            status: "True",
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        }
     }
 
     /// It does not hold.
     #[must_use]
     pub fn no(reason: &str, message: &str) -> Self {
-        Self { status: "False", reason: reason.to_owned(), message: message.to_owned() }
+        Self {
+            status: "False",
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        }
     }
 }
 
 /// The list after this pass: `lastTransitionTime` changes only with the status; equal states give equal bytes.
 #[must_use]
-pub fn merge(old: &[Condition], states: &[(&str, State)], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
-    let mut merged: Vec<Condition> =
-        old.iter().filter(|c| !states.iter().any(|(type_, _)| *type_ == c.type_)).cloned().collect();
+pub fn merge(
+    old: &[Condition],
+    states: &[(&str, State)],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let mut merged: Vec<Condition> = old
+        .iter()
+        .filter(|c| !states.iter().any(|(type_, _)| *type_ == c.type_))
+        .cloned()
+        .collect();
     for (type_, state) in states {
         let before = old.iter().find(|c| c.type_ == *type_);
-        let since = before.filter(|c| c.status == state.status).map(|c| c.last_transition_time.clone());
+        let since = before
+            .filter(|c| c.status == state.status)
+            .map(|c| c.last_transition_time.clone());
         merged.push(Condition {
             type_: (*type_).to_owned(),
             status: state.status.to_owned(),
@@ -69,6 +87,9 @@ mod tests {
         assert_eq!(same.first().map(|c| c.last_transition_time.0), Some(at(10)));
         let other = merge(&same, &[("Ready", State::yes("B", "y"))], Some(2), at(30));
         assert_eq!(other.first().map(|c| c.last_transition_time.0), Some(at(30)));
-        assert_eq!(merge(&other, &[("Ready", State::yes("B", "y"))], Some(2), at(40)), other);
+        assert_eq!(
+            merge(&other, &[("Ready", State::yes("B", "y"))], Some(2), at(40)),
+            other
+        );
     }
 }

@@ -210,7 +210,7 @@ pub struct PortMapping {
     pub container_port_range: Option<String>,
 }
 
-/// tcp or udp.
+/// Transport protocol of the port: `tcp` (default) or `udp`. (TD-15)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportProtocol {
@@ -291,6 +291,7 @@ pub struct RestartPolicy {
 
 /// A count of devices. (TD-19)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type != 'GPU' || self.value.matches('^[1-9][0-9]{0,3}$')")
     .message("The value of a resource requirement of type GPU must be a whole number of at least 1."))]
 pub struct ResourceRequirement {
@@ -301,6 +302,10 @@ pub struct ResourceRequirement {
     /// How many: a whole number, as text.
     #[schemars(length(max = 32))]
     pub value: String,
+    /// How several containers share the device. Not available: reported, tasks are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ecs_only::SharingStrategy>")]
+    pub sharing_strategy: Option<Value>,
 }
 
 /// A variable from a Secret or ConfigMap.

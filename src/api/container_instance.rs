@@ -155,7 +155,6 @@ pub struct ContainerInstanceStatus {
     pub node_uid: Option<String>,
     /// Attributes that the operator sets from the node. (ATTR-6)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub attributes: Vec<Attribute>,
     /// What the node offers to Pods; ports are those reserved. (RES-3 to RES-6)
     #[serde(default)]

@@ -25,6 +25,8 @@ pub mod schema;
 pub mod service;
 pub mod task;
 pub mod task_definition;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -65,7 +65,8 @@ pub struct ObjectName(
 );
 
 /// Corrects what the derive cannot know: a null member is an absent member (the API server drops nulls of members
-/// that are not nullable), integer formats are those that the API server knows, and conditions are bounded.
+/// that are not nullable), integer formats are those that the API server knows, descriptions are not broken into the
+/// lines of the source, and conditions are bounded.
 pub(super) fn polish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(root) = version
@@ -81,6 +82,14 @@ pub(super) fn polish(mut crd: CustomResourceDefinition) -> CustomResourceDefinit
 
 fn polish_schema(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    if let Some(text) = &mut schema.description {
+        // Line breaks of the source are not those of a terminal; empty lines part paragraphs.
+        *text = text
+            .split("\n\n")
+            .map(|part| part.replace('\n', " "))
+            .collect::<Vec<_>>()
+            .join("\n\n");
+    }
     if matches!(schema.format.as_deref(), Some("uint8" | "uint16" | "uint32")) {
         schema.format = Some("int32".to_owned());
     }

@@ -230,7 +230,7 @@ fn default_cluster() -> String {
     DEFAULT_CLUSTER.to_owned()
 }
 
-/// ENABLED or DISABLED. (AZ-1)
+/// Whether the tasks are kept balanced over the zones: ENABLED or DISABLED. (AZ-1 to AZ-5)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AvailabilityZoneRebalancing {

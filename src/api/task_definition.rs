@@ -103,8 +103,7 @@ pub struct TaskDefinitionSpec {
     /// Volumes that containers mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
-    #[x_kube(validation = Rule::new("self.all(v, self.exists_one(o, o.name == v.name))")
-        .message("Volume names must be unique."))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub volumes: Vec<Volume>,
     /// Rules for every task of this revision; only memberOf. (TD-14)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -202,7 +201,7 @@ pub enum TaskDefinitionState {
     Inactive,
 }
 
-/// How containers see the network. (TD-8)
+/// How the containers see the network: `bridge` (default), `host`, `none` or `awsvpc`. (TD-8)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {

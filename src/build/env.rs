@@ -17,7 +17,7 @@ pub(super) fn literal(text: &str) -> String {
     }
 }
 
-/// Variables of a container, those from Secrets and ConfigMaps included.
+/// Variables of a container, those from Secrets and `ConfigMap`s included.
 pub(super) fn variables(container: &ContainerDefinition, refusals: &mut Refusals) -> Vec<EnvVar> {
     let plain = container.environment.iter().map(|pair| EnvVar {
         name: pair.name.clone(),

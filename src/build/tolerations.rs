@@ -8,7 +8,7 @@ const NO_EXECUTE: &str = "NoExecute";
 const NO_SCHEDULE: &str = "NoSchedule";
 
 /// The cluster's tolerations; not-ready and unreachable for everybody and for ever, so that what happens to the tasks of a
-/// lost node is our decision and not the taint manager's (TASK-19); for daemons also what DaemonSet Pods tolerate, the
+/// lost node is our decision and not the taint manager's (TASK-19); for daemons also what `DaemonSet` Pods tolerate, the
 /// taints by which autoscalers empty a node, and the cluster's startup taint.
 pub(super) fn tolerations(cluster: &EcsCluster, daemon: bool, host_network: bool) -> Vec<Toleration> {
     let mut list = cluster.spec.tolerations.clone();

@@ -13,8 +13,8 @@ use crate::api::{self, TaskDefinitionState};
 use crate::build;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    DesiredStatus, InstanceStatus, LastStatus, PlacementConstraint, PlacementConstraintType, PlacementStrategy,
-    PlacementStrategyType, SchedulingStrategy,
+    DesiredStatus, InstanceStatus, LastStatus, PlacementConstraint, PlacementConstraintType,
+    PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
 use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task};
 
@@ -22,7 +22,11 @@ use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task}
 const DESIRED_COUNT_MAX: i64 = 5000;
 
 fn created_at<K: kube::Resource>(object: &K) -> Timestamp {
-    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0)
+    object
+        .meta()
+        .creation_timestamp
+        .as_ref()
+        .map_or(Timestamp::UNIX_EPOCH, |t| t.0)
 }
 
 fn time(text: Option<&String>) -> Option<Timestamp> {
@@ -37,11 +41,11 @@ pub fn selects(selector: &LabelSelector, labels: &std::collections::BTreeMap<Str
 
 /// An EcsCluster with the namespaces its selectors select now.
 #[must_use]
-pub fn cluster<'a>(object: &api::EcsCluster, namespaces: impl Iterator<Item = &'a Namespace> + Clone) -> Cluster {
+pub fn cluster(object: &api::EcsCluster, namespaces: &[std::sync::Arc<Namespace>]) -> Cluster {
     let selected = |selector: &Option<LabelSelector>| {
         selector.as_ref().map(|selector| {
-            let chosen = namespaces.clone().filter(|ns| selects(selector, ns.labels()));
-            chosen.map(ResourceExt::name_any).collect::<BTreeSet<_>>()
+            let chosen = namespaces.iter().filter(|ns| selects(selector, ns.labels()));
+            chosen.map(|ns| ns.name_any()).collect::<BTreeSet<_>>()
         })
     };
     Cluster {
@@ -86,8 +90,12 @@ pub fn instance(object: &api::ContainerInstance) -> Instance {
 }
 
 fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseError> {
-    let members = rules.iter().filter(|rule| rule.type_ == PlacementConstraintType::MemberOf);
-    members.map(|rule| Expression::parse(rule.expression.as_deref().unwrap_or_default())).collect()
+    let members = rules
+        .iter()
+        .filter(|rule| rule.type_ == PlacementConstraintType::MemberOf);
+    members
+        .map(|rule| Expression::parse(rule.expression.as_deref().unwrap_or_default()))
+        .collect()
 }
 
 /// A TaskDefinition.
@@ -95,23 +103,39 @@ fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseEr
 pub fn definition(object: &api::TaskDefinition) -> Definition {
     let spec = &object.spec;
     let refusals = build::unsupported(spec);
-    let demand = if refusals.refused.is_empty() { build::demand(spec) } else { Err(refusals.refused) };
+    let demand = if refusals.refused.is_empty() {
+        build::demand(spec)
+    } else {
+        Err(refusals.refused)
+    };
     let mut required_attributes: Vec<_> = spec
         .requires_attributes
         .iter()
-        .filter(|a| !a.name.starts_with("com.amazonaws.ecs.capability.") && !a.name.starts_with("ecs.capability."))
+        .filter(|a| {
+            !a.name.starts_with("com.amazonaws.ecs.capability.") && !a.name.starts_with("ecs.capability.")
+        })
         .cloned()
         .collect();
     if let Some(platform) = &spec.runtime_platform {
         let mut require = |name: &str, value: &Option<String>| {
             let value = value.as_ref().map(|v| v.to_lowercase());
             if let Some(value) = value {
-                required_attributes.push(api::Attribute { name: name.to_owned(), value: Some(value) });
+                required_attributes.push(api::Attribute {
+                    name: name.to_owned(),
+                    value: Some(value),
+                });
             }
         };
         require("ecs.cpu-architecture", &platform.cpu_architecture);
         let family = platform.operating_system_family.as_deref();
-        let os = family.map(|f| if f.starts_with("WINDOWS") { "windows" } else { "linux" }.to_owned());
+        let os = family.map(|f| {
+            if f.starts_with("WINDOWS") {
+                "windows"
+            } else {
+                "linux"
+            }
+            .to_owned()
+        });
         require("ecs.os-type", &os);
     }
     Definition {
@@ -124,7 +148,10 @@ pub fn definition(object: &api::TaskDefinition) -> Definition {
         demand,
         constraints: expressions(&spec.placement_constraints),
         required_attributes,
-        health_checked: spec.container_definitions.iter().any(|c| c.essential && c.health_check.is_some()),
+        health_checked: spec
+            .container_definitions
+            .iter()
+            .any(|c| c.essential && c.health_check.is_some()),
     }
 }
 
@@ -172,7 +199,10 @@ pub fn service(object: &api::EcsService) -> Service {
         deployments: status.deployments,
         allocations: status.allocations,
         stopping: status.stopping,
-        observed_task_version: status.observed_task_version.and_then(|v| v.parse().ok()).unwrap_or(0),
+        observed_task_version: status
+            .observed_task_version
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(0),
     }
 }
 
@@ -194,8 +224,16 @@ pub fn task(object: &api::Task) -> Task {
         service: spec.service.clone(),
         started_by: spec.started_by.clone().unwrap_or_default(),
         definition: spec.task_definition.clone(),
-        desired: if deleted { DesiredStatus::Stopped } else { spec.desired_status },
-        last: if spec.tombstone { LastStatus::Stopped } else { status.last_status },
+        desired: if deleted {
+            DesiredStatus::Stopped
+        } else {
+            spec.desired_status
+        },
+        last: if spec.tombstone {
+            LastStatus::Stopped
+        } else {
+            status.last_status
+        },
         health: status.health_status,
         started_at: time(status.started_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),

@@ -63,7 +63,7 @@ pub async fn run<K>(
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(backoff.next()) => {}
+            () = tokio::time::sleep(backoff.wait()) => {}
         }
     }
 }
@@ -120,7 +120,9 @@ where
     loop {
         let mut events = api.watch(&params, &version.to_string()).await?.boxed();
         loop {
-            let Some(event) = tokio::time::timeout(silence, events.try_next()).await?? else { break };
+            let Some(event) = tokio::time::timeout(silence, events.try_next()).await?? else {
+                break;
+            };
             let seen = match event {
                 WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
                     let seen = version_of(&object);
@@ -150,5 +152,7 @@ where
 /// Takes off what no decision reads.
 pub fn trim_meta<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
-    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    object
+        .annotations_mut()
+        .remove("kubectl.kubernetes.io/last-applied-configuration");
 }

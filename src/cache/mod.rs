@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, labels};
+use crate::build::effective_request;
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
 use store::{Store, key_of};
@@ -91,7 +92,7 @@ impl Cache {
         self.edit(|world| {
             world.clusters = clusters
                 .iter()
-                .map(|c| convert::cluster(c, namespaces.iter().map(AsRef::as_ref)))
+                .map(|c| convert::cluster(c, &namespaces))
                 .map(|c| (c.name.clone(), Arc::new(c)))
                 .collect();
         });
@@ -101,7 +102,11 @@ impl Cache {
     /// so that of two changes that race the later one stands.
     pub fn instance_changed(&self, key: &Key) {
         self.edit(|world| match self.instances.get(key) {
-            Some(object) => drop(world.instances.insert(key.name.clone(), Arc::new(convert::instance(&object)))),
+            Some(object) => drop(
+                world
+                    .instances
+                    .insert(key.name.clone(), Arc::new(convert::instance(&object))),
+            ),
             None => drop(world.instances.remove(&key.name)),
         });
     }
@@ -109,7 +114,11 @@ impl Cache {
     /// Keeps the world in step with a TaskDefinition.
     pub fn definition_changed(&self, key: &Key) {
         self.edit(|world| match self.definitions.get(key) {
-            Some(object) => drop(world.definitions.insert(key.clone(), Arc::new(convert::definition(&object)))),
+            Some(object) => drop(
+                world
+                    .definitions
+                    .insert(key.clone(), Arc::new(convert::definition(&object))),
+            ),
             None => drop(world.definitions.remove(key)),
         });
     }
@@ -117,7 +126,11 @@ impl Cache {
     /// Keeps the world in step with an EcsService.
     pub fn service_changed(&self, key: &Key) {
         self.edit(|world| match self.services.get(key) {
-            Some(object) => drop(world.services.insert(key.clone(), Arc::new(convert::service(&object)))),
+            Some(object) => drop(
+                world
+                    .services
+                    .insert(key.clone(), Arc::new(convert::service(&object))),
+            ),
             None => drop(world.services.remove(key)),
         });
     }
@@ -159,7 +172,10 @@ impl Cache {
             let task = pod.metadata.labels.as_ref().and_then(|l| l.get(labels::TASK));
             !task.is_some_and(|task| reserved(pod.metadata.namespace.as_deref().unwrap_or_default(), task))
         });
-        let requests: Vec<Resources> = foreign.map(|pod| node::requests(pod)).collect();
+        let requests: Vec<Resources> = foreign
+            .filter_map(|pod| pod.spec.as_ref())
+            .map(effective_request)
+            .collect();
         Resources::sum(&requests)
     }
 }

@@ -1,19 +1,16 @@
-//! What a Node says, in ECS's words, and what Pods that are not ours take of it.
+//! What a Node says, in ECS's words.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Node, Pod, Taint, Toleration};
+use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 
 use crate::api::{self, OnCordon};
-use crate::domain::quantity::{millicores, thousandths, units};
 use crate::domain::records::Attribute;
 use crate::domain::resources::Resources;
-
-/// A MiB, in thousandths of a byte.
-const MIB_THOUSANDTHS: i128 = 1000 << 20;
+use crate::domain::units;
 
 /// A Node in ECS's words.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +38,11 @@ pub struct NodeFacts {
 /// Taints by which autoscalers announce that a node goes.
 const REMOVAL_TAINTS: [&str; 2] = ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"];
 /// Taints that say what `connected` and cordon say already.
-const IGNORED_TAINTS: [&str; 3] =
-    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/unschedulable"];
+const IGNORED_TAINTS: [&str; 3] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/unschedulable",
+];
 
 /// Reads a Node for a cluster.
 #[must_use]
@@ -50,7 +50,11 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
     let spec = node.spec.clone().unwrap_or_default();
     let status = node.status.clone().unwrap_or_default();
     let taints = spec.taints.unwrap_or_default();
-    let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
     let cordoned = spec.unschedulable == Some(true);
     let removal = taints.iter().find(|t| REMOVAL_TAINTS.contains(&t.key.as_str()));
     let leaving = if cordoned {
@@ -63,20 +67,34 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
             && !IGNORED_TAINTS.contains(&taint.key.as_str())
             && startup != Some(taint.key.as_str())
-            && !cluster.spec.tolerations.iter().any(|toleration| tolerates(toleration, taint))
+            && !cluster
+                .spec
+                .tolerations
+                .iter()
+                .any(|toleration| tolerates(toleration, taint))
     });
     let info = status.node_info;
     let architecture = info.as_ref().map(|i| i.architecture.clone()).unwrap_or_default();
-    let os = info.as_ref().map(|i| i.operating_system.clone()).unwrap_or_default();
+    let os = info
+        .as_ref()
+        .map(|i| i.operating_system.clone())
+        .unwrap_or_default();
     let kubelet = info.map(|i| i.kubelet_version);
-    let provider = spec.provider_id.as_deref().and_then(|id| id.rsplit('/').next()).filter(|id| !id.is_empty());
+    let provider = spec
+        .provider_id
+        .as_deref()
+        .and_then(|id| id.rsplit('/').next())
+        .filter(|id| !id.is_empty());
     NodeFacts {
         uid: node.uid().unwrap_or_default(),
         connected: ready && node.metadata.deletion_timestamp.is_none(),
         schedulable: !blocked && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
         leaving,
         attributes: attributes(node.labels(), &architecture, &os),
-        registered: registered(&status.allocatable.unwrap_or_default(), &cluster.spec.reserved_ports),
+        registered: registered(
+            &status.allocatable.unwrap_or_default(),
+            &cluster.spec.reserved_ports,
+        ),
         agent_version: kubelet.map(|v| v.trim_start_matches('v').to_owned()),
         ec2_instance_id: provider.map_or_else(|| node.name_any(), ToOwned::to_owned),
         registered_at: node.metadata.creation_timestamp.as_ref().map(|t| t.0),
@@ -85,7 +103,11 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
 
 fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -> Vec<Attribute> {
     let label = |key: &str| labels.get(key).cloned();
-    let architecture = if architecture == "amd64" { "x86_64" } else { architecture };
+    let architecture = if architecture == "amd64" {
+        "x86_64"
+    } else {
+        architecture
+    };
     let mut found = vec![
         ("ecs.availability-zone", label("topology.kubernetes.io/zone")),
         ("ecs.cpu-architecture", Some(architecture.to_owned())),
@@ -94,24 +116,33 @@ fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -
         ("ecs.os-type", Some(os.to_owned())),
     ];
     found.retain(|(_, value)| value.as_ref().is_some_and(|v| !v.is_empty()));
-    let builtin = found.into_iter().map(|(name, value)| Attribute { name: name.to_owned(), value });
+    let builtin = found.into_iter().map(|(name, value)| Attribute {
+        name: name.to_owned(),
+        value,
+    });
     // labels `ecs-operator.dev/attribute.NAME` let a node pool bring custom attributes with it
     let own = labels.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("ecs-operator.dev/attribute.")?.to_owned();
-        Some(Attribute { name, value: Some(value.clone()).filter(|v| !v.is_empty()) })
+        Some(Attribute {
+            name,
+            value: Some(value.clone()).filter(|v| !v.is_empty()),
+        })
     });
     builtin.chain(own).collect()
 }
 
 fn registered(allocatable: &BTreeMap<String, Quantity>, reserved_ports: &[u16]) -> Resources {
-    let quantity = |name: &str| allocatable.get(name).map(|q| q.0.as_str());
-    let millis = quantity("cpu").and_then(millicores).unwrap_or(0);
-    let memory = quantity("memory").and_then(thousandths).unwrap_or(0).div_euclid(MIB_THOUSANDTHS);
+    let nanos = |name: &str| {
+        allocatable
+            .get(name)
+            .and_then(|q| units::quantity_nanos(&q.0))
+            .unwrap_or(0)
+    };
     Resources {
-        cpu: millis.saturating_mul(1024).div_euclid(1000),
-        memory: i64::try_from(memory).unwrap_or(0),
-        pods: quantity("pods").and_then(units).unwrap_or(0),
-        gpu: quantity("nvidia.com/gpu").and_then(units).unwrap_or(0),
+        cpu: units::units_offered(units::millicores_of_nanos(nanos("cpu"))),
+        memory: units::mib_offered(nanos("memory")),
+        pods: units::count_of_nanos(nanos("pods")),
+        gpu: units::count_of_nanos(nanos("nvidia.com/gpu")),
         ports: reserved_ports.iter().copied().collect(),
         ports_udp: std::collections::BTreeSet::new(),
     }
@@ -127,7 +158,11 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     }
     match toleration.operator.as_deref().unwrap_or("Equal") {
         "Exists" => true,
-        "Equal" => !key.is_empty() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        "Equal" => {
+            !key.is_empty()
+                && toleration.value.as_deref().unwrap_or_default()
+                    == taint.value.as_deref().unwrap_or_default()
+        }
         _ => false,
     }
 }
@@ -139,129 +174,11 @@ pub fn pod_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// What a Pod asks of its node, as kubelet and kube-scheduler count it: containers and sidecars together or the
-/// largest init step, whichever is more, or its pod-level request, plus overhead; and its host ports.
-#[must_use]
-pub fn requests(pod: &Pod) -> Resources {
-    let Some(spec) = &pod.spec else { return Resources::default() };
-    let mut running = Amounts::default();
-    let mut peak = Amounts::default();
-    for init in spec.init_containers.iter().flatten() {
-        if init.restart_policy.as_deref() == Some("Always") {
-            running.add(&Amounts::of(init));
-            peak.raise(&running);
-        } else {
-            let mut step = running.clone();
-            step.add(&Amounts::of(init));
-            peak.raise(&step);
-        }
-    }
-    for container in &spec.containers {
-        running.add(&Amounts::of(container));
-    }
-    peak.raise(&running);
-    if let Some(level) = spec.resources.as_ref().and_then(|r| r.requests.as_ref()) {
-        peak.replace(level);
-    }
-    if let Some(overhead) = &spec.overhead {
-        peak.add(&Amounts::read(overhead));
-    }
-    let mut total = Resources {
-        cpu: peak.millis.saturating_mul(1024).saturating_add(999).div_euclid(1000),
-        memory: i64::try_from(peak.bytes_thousandths.saturating_add(MIB_THOUSANDTHS - 1).div_euclid(MIB_THOUSANDTHS)).unwrap_or(i64::MAX),
-        pods: 1,
-        gpu: peak.gpu,
-        ..Resources::default()
-    };
-    let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    for port in spec.containers.iter().chain(sidecars).flat_map(|c| c.ports.iter().flatten()) {
-        let number = if spec.host_network == Some(true) { Some(port.container_port) } else { port.host_port };
-        let Some(number) = number.and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0) else { continue };
-        match port.protocol.as_deref() {
-            Some("UDP") => total.ports_udp.insert(number),
-            _ => total.ports.insert(number),
-        };
-    }
-    total
-}
-
-#[derive(Clone, Debug, Default)]
-struct Amounts {
-    millis: i64,
-    bytes_thousandths: i128,
-    gpu: i64,
-}
-
-impl Amounts {
-    fn of(container: &Container) -> Self {
-        container.resources.as_ref().and_then(|r| r.requests.as_ref()).map(Self::read).unwrap_or_default()
-    }
-
-    fn read(list: &BTreeMap<String, Quantity>) -> Self {
-        let quantity = |name: &str| list.get(name).map(|q| q.0.as_str());
-        Self {
-            millis: quantity("cpu").and_then(millicores).unwrap_or(0),
-            bytes_thousandths: quantity("memory").and_then(thousandths).unwrap_or(0),
-            gpu: quantity("nvidia.com/gpu").and_then(units).unwrap_or(0),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.millis = self.millis.saturating_add(other.millis);
-        self.bytes_thousandths = self.bytes_thousandths.saturating_add(other.bytes_thousandths);
-        self.gpu = self.gpu.saturating_add(other.gpu);
-    }
-
-    fn raise(&mut self, other: &Self) {
-        self.millis = self.millis.max(other.millis);
-        self.bytes_thousandths = self.bytes_thousandths.max(other.bytes_thousandths);
-        self.gpu = self.gpu.max(other.gpu);
-    }
-
-    fn replace(&mut self, level: &BTreeMap<String, Quantity>) {
-        let read = Self::read(level);
-        if level.contains_key("cpu") {
-            self.millis = read.millis;
-        }
-        if level.contains_key("memory") {
-            self.bytes_thousandths = read.bytes_thousandths;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn pod(spec: &serde_json::Value) -> Pod {
-        serde_json::from_value(json!({ "spec": spec })).unwrap()
-    }
-
-    #[test]
-    fn requests_follow_the_kubelets_rule_for_init_containers_and_sidecars() {
-        let spec = json!({
-            "initContainers": [
-                { "name": "side", "restartPolicy": "Always", "resources": { "requests": { "cpu": "100m", "memory": "10Mi" } } },
-                { "name": "step", "resources": { "requests": { "cpu": "900m", "memory": "20Mi" } } },
-            ],
-            "containers": [
-                { "name": "a", "resources": { "requests": { "cpu": "250m", "memory": "100Mi" } },
-                  "ports": [{ "containerPort": 80, "hostPort": 8080 }, { "containerPort": 53, "hostPort": 53, "protocol": "UDP" }] },
-                { "name": "b", "resources": { "requests": { "memory": "1" } } },
-            ],
-        });
-        let got = requests(&pod(&spec));
-        assert_eq!((got.cpu, got.memory, got.pods), (1024, 111, 1));
-        assert_eq!((got.ports, got.ports_udp), ([8080].into(), [53].into()));
-    }
-
-    #[test]
-    fn host_network_pods_take_their_container_ports() {
-        let spec = json!({ "hostNetwork": true, "containers": [{ "name": "a", "ports": [{ "containerPort": 9100 }] }] });
-        assert_eq!(requests(&pod(&spec)).ports, [9100].into());
-    }
 
     #[test]
     fn a_node_is_described_in_ecs_words_attr_6_res_3() {
@@ -280,14 +197,31 @@ mod tests {
         let mut cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
         let facts = describe(&node, &cluster);
         assert!(facts.connected && !facts.schedulable && facts.leaving.is_none());
-        assert_eq!((facts.registered.cpu, facts.registered.memory, facts.registered.pods), (1976, 3884, 110));
+        assert_eq!(
+            (
+                facts.registered.cpu,
+                facts.registered.memory,
+                facts.registered.pods
+            ),
+            (1976, 3884, 110)
+        );
         assert_eq!(facts.ec2_instance_id, "i-0123");
         assert_eq!(facts.agent_version.as_deref(), Some("1.36.3"));
-        let value = |name: &str| facts.attributes.iter().find(|a| a.name == name).and_then(|a| a.value.clone());
+        let value = |name: &str| {
+            facts
+                .attributes
+                .iter()
+                .find(|a| a.name == name)
+                .and_then(|a| a.value.clone())
+        };
         assert_eq!(value("ecs.cpu-architecture").as_deref(), Some("x86_64"));
         assert_eq!(value("ecs.availability-zone").as_deref(), Some("zone-a"));
         assert_eq!(value("rack").as_deref(), Some("r1"));
-        cluster.spec.tolerations = vec![Toleration { key: Some("gpu".into()), operator: Some("Exists".into()), ..Toleration::default() }];
+        cluster.spec.tolerations = vec![Toleration {
+            key: Some("gpu".into()),
+            operator: Some("Exists".into()),
+            ..Toleration::default()
+        }];
         assert!(describe(&node, &cluster).schedulable);
     }
 }

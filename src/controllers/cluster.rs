@@ -20,7 +20,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Brings a cluster's status up to date.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
     tokio::time::sleep(SETTLE).await;
-    let Some(object) = context.cache.clusters.named(&key.name) else { return Ok(Action::await_change()) };
+    let Some(object) = context.cache.clusters.named(&key.name) else {
+        return Ok(Action::await_change());
+    };
     let deleting = object.metadata.deletion_timestamp.is_some();
     if !deleting && !object.finalizers().iter().any(|f| f == finalizers::CLUSTER) {
         context.applier.hold_cluster(&object).await?;
@@ -34,21 +36,33 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let ready = if disputed.is_empty() {
         State::yes("AsExpected", "every selected node joins this cluster")
     } else {
-        State::no("NodesClaimedTwice", &format!(
-            "other clusters select these nodes too: {}; the oldest cluster has them; make the nodeSelectors disjoint",
-            disputed.join(", ")
-        ))
+        State::no(
+            "NodesClaimedTwice",
+            &format!(
+                "other clusters select these nodes too: {}; the oldest cluster has them; make the nodeSelectors disjoint",
+                disputed.join(", ")
+            ),
+        )
     };
     let generation = object.metadata.generation;
     let next = EcsClusterStatus {
         status: if deleting { "DEPROVISIONING" } else { "ACTIVE" }.to_owned(),
         observed_generation: generation,
         registered_container_instances_count: count(
-            members.iter().filter(|i| matches!(i.status, InstanceStatus::Active | InstanceStatus::Draining)).count(),
+            members
+                .iter()
+                .filter(|i| matches!(i.status, InstanceStatus::Active | InstanceStatus::Draining))
+                .count(),
         ),
         running_tasks_count: count(tasks().filter(|t| t.last == LastStatus::Running).count()),
         pending_tasks_count: count(tasks().filter(|t| t.last < LastStatus::Running).count()),
-        active_services_count: count(world.services.values().filter(|s| s.cluster == key.name && !s.deleting).count()),
+        active_services_count: count(
+            world
+                .services
+                .values()
+                .filter(|s| s.cluster == key.name && !s.deleting)
+                .count(),
+        ),
         conditions: conditions::merge(&old.conditions, &[("Ready", ready)], generation, world.now),
     };
     if next != old {

@@ -14,9 +14,13 @@ use crate::plan::world::Key;
 
 /// Says in conditions what of a definition cannot be done here.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(object) = context.cache.definitions.get(&key) else { return Ok(Action::await_change()) };
+    let Some(object) = context.cache.definitions.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let world = context.cache.snapshot(Timestamp::now(), 0);
-    let Some(known) = world.definitions.get(&key) else { return Ok(Action::await_change()) };
+    let Some(known) = world.definitions.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let ready = match (&known.demand, &known.constraints) {
         (Err(problems), _) => State::no("NotSupported", &problems.join("; ")),
         (_, Err(error)) => State::no("InvalidParameterException", &error.to_string()),

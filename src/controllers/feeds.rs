@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Mirror, Queues};
-use crate::api::{ContainerInstance, EcsCluster, EcsService, SchedulingStrategy, Task, TaskDefinition, labels};
+use crate::api::{
+    ContainerInstance, EcsCluster, EcsService, SchedulingStrategy, Task, TaskDefinition, labels,
+};
 use crate::cache::Cache;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
@@ -64,12 +66,16 @@ impl Wiring {
     fn pod(&self, change: &Change<Pod>) {
         let pod = change.object();
         if let Some(task) = pod.labels().get(labels::TASK) {
-            self.queues.tasks.push(Key::new(pod.namespace().unwrap_or_default(), task));
+            self.queues
+                .tasks
+                .push(Key::new(pod.namespace().unwrap_or_default(), task));
         }
         if let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.as_ref()) {
             let ended = crate::cache::node::pod_ended(pod);
             let settled = match change {
-                Change::Put(Some(old), _) => crate::cache::node::pod_ended(old) == ended && old.spec == pod.spec,
+                Change::Put(Some(old), _) => {
+                    crate::cache::node::pod_ended(old) == ended && old.spec == pod.spec
+                }
                 Change::Put(None, _) | Change::Removed(_) => false,
             };
             if !settled {
@@ -132,7 +138,12 @@ impl Wiring {
         // what a daemon holds back decides on the others' room
         let daemon = object.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         let deployments = |service: &EcsService| {
-            service.status.iter().flat_map(|s| &s.deployments).map(|d| d.id.clone()).collect::<Vec<_>>()
+            service
+                .status
+                .iter()
+                .flat_map(|s| &s.deployments)
+                .map(|d| d.id.clone())
+                .collect::<Vec<_>>()
         };
         let same = matches!(change, Change::Put(Some(old), new) if old.metadata.generation == new.metadata.generation
             && deployments(old) == deployments(new));
@@ -154,14 +165,18 @@ impl Wiring {
             self.queues.instances.push_named(instance);
         }
         if let Some(service) = &object.spec.service {
-            self.queues.services.push(Key::new(object.namespace().unwrap_or_default(), &service.name));
+            self.queues
+                .services
+                .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
         }
         // a stopping task may be what a daemon on the same draining instance waits for
         if let Some(instance) = &object.spec.container_instance {
             for neighbour in self.cache.tasks.group(instance) {
                 let daemon = neighbour.spec.service.as_ref().filter(|s| s.daemon);
                 if let Some(service) = daemon {
-                    self.queues.services.push(Key::new(neighbour.namespace().unwrap_or_default(), &service.name));
+                    self.queues
+                        .services
+                        .push(Key::new(neighbour.namespace().unwrap_or_default(), &service.name));
                 }
             }
         }
@@ -179,11 +194,16 @@ fn same_node(old: &Node, new: &Node) -> bool {
             .map(|c| c.status.clone())
             .collect();
         let allocatable = status.and_then(|s| s.allocatable.clone());
-        let version = status.and_then(|s| s.node_info.as_ref()).map(|i| i.kubelet_version.clone());
+        let version = status
+            .and_then(|s| s.node_info.as_ref())
+            .map(|i| i.kubelet_version.clone());
         let leaving = node.metadata.deletion_timestamp.is_some();
         (ready, allocatable, version, leaving, node.uid())
     };
-    old.spec == new.spec && old.labels() == new.labels() && old.annotations() == new.annotations() && read(old) == read(new)
+    old.spec == new.spec
+        && old.labels() == new.labels()
+        && old.annotations() == new.annotations()
+        && read(old) == read(new)
 }
 
 /// Takes off what is never read of a Pod.
@@ -191,7 +211,11 @@ fn trim_pod(pod: &mut Pod) {
     trim_meta(pod);
     let Some(spec) = &mut pod.spec else { return };
     spec.volumes = None;
-    for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+    for container in spec
+        .containers
+        .iter_mut()
+        .chain(spec.init_containers.iter_mut().flatten())
+    {
         container.env = None;
         container.env_from = None;
         container.command = None;
@@ -219,25 +243,60 @@ pub fn start(
     mirrors: Mirrors,
     stop: &CancellationToken,
 ) {
-    let wiring = Arc::new(Wiring { cache: cache.clone(), queues: queues.clone(), mirrors });
+    let wiring = Arc::new(Wiring {
+        cache: cache.clone(),
+        queues: queues.clone(),
+        mirrors,
+    });
     macro_rules! feed {
         ($kind:ty, $store:ident, $trim:expr, $scope:expr, $changed:expr) => {{
-            let (api, cache, wiring, stop) =
-                (Api::<$kind>::all(client.clone()), cache.clone(), wiring.clone(), stop.clone());
+            let (api, cache, wiring, stop) = (
+                Api::<$kind>::all(client.clone()),
+                cache.clone(),
+                wiring.clone(),
+                stop.clone(),
+            );
             feeds.spawn(async move {
                 let changed = |change: Change<$kind>| $changed(&wiring, &change);
                 feed::run(api, $scope, &cache.$store, $trim, changed, stop).await;
             });
         }};
     }
-    let ours = Scope { labels: Some("app.kubernetes.io/managed-by=ecs-operator".to_owned()), fields: None };
-    feed!(Namespace, namespaces, trim_meta, Scope::default(), Wiring::namespace);
+    let ours = Scope {
+        labels: Some("app.kubernetes.io/managed-by=ecs-operator".to_owned()),
+        fields: None,
+    };
+    feed!(
+        Namespace,
+        namespaces,
+        trim_meta,
+        Scope::default(),
+        Wiring::namespace
+    );
     feed!(EcsCluster, clusters, trim_meta, Scope::default(), Wiring::cluster);
     feed!(Node, nodes, trim_node, Scope::default(), Wiring::node);
     feed!(Pod, pods, trim_pod, Scope::default(), Wiring::pod);
-    feed!(TaskDefinition, definitions, trim_meta, Scope::default(), Wiring::definition);
+    feed!(
+        TaskDefinition,
+        definitions,
+        trim_meta,
+        Scope::default(),
+        Wiring::definition
+    );
     feed!(EcsService, services, trim_meta, Scope::default(), Wiring::service);
-    feed!(ContainerInstance, instances, trim_meta, Scope::default(), Wiring::instance);
+    feed!(
+        ContainerInstance,
+        instances,
+        trim_meta,
+        Scope::default(),
+        Wiring::instance
+    );
     feed!(Task, tasks, trim_meta, Scope::default(), Wiring::task);
-    feed!(PodDisruptionBudget, budgets, trim_meta, ours.clone(), |_: &Arc<Wiring>, _: &Change<PodDisruptionBudget>| {});
+    feed!(
+        PodDisruptionBudget,
+        budgets,
+        trim_meta,
+        ours.clone(),
+        |_: &Arc<Wiring>, _: &Change<PodDisruptionBudget>| {}
+    );
 }

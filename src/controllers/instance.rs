@@ -12,7 +12,7 @@ use super::Context;
 use super::errors::Error;
 use crate::api::{ContainerInstance, InstanceStatus, TaskSpec};
 use crate::build;
-use crate::cache::node::{describe as describe_node, pod_ended, requests};
+use crate::cache::node::{describe as describe_node, pod_ended};
 use crate::domain::records::{Reservation, SchedulingStrategy};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
@@ -26,7 +26,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 
 /// Brings the instance's status up to date and repairs its ledger.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(object) = context.cache.instances.named(&key.name) else { return Ok(Action::await_change()) };
+    let Some(object) = context.cache.instances.named(&key.name) else {
+        return Ok(Action::await_change());
+    };
     let node = match context.cache.nodes.named(&key.name) {
         Some(node) => Some(node),
         None => live_node(&context, &key.name).await?.map(Arc::new),
@@ -43,15 +45,18 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         .describe_instance(&key.name, |newest| {
             let world = cache.snapshot(Timestamp::now(), 0);
             let bound = bound_tasks(&context, &world, &key.name);
-            describe(newest, &Surroundings {
-                node: facts.as_ref(),
-                on_cordon: cluster.spec.on_cordon,
-                task: &|key| world.task(key).cloned(),
-                bound: &bound,
-                foreign: &|reserved| cache.foreign(&key.name, reserved),
-                given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
-                now: world.now,
-            })
+            describe(
+                newest,
+                &Surroundings {
+                    node: facts.as_ref(),
+                    on_cordon: cluster.spec.on_cordon,
+                    task: &|key| world.task(key).cloned(),
+                    bound: &bound,
+                    foreign: &|reserved| cache.foreign(&key.name, reserved),
+                    given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
+                    now: world.now,
+                },
+            )
         })
         .await;
     match outcome {
@@ -80,9 +85,18 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
         let object = context.cache.tasks.get(key)?;
         let name = build::pod_name(&object)?;
         let pod = context.cache.pods.get(&Key::new(&key.namespace, name))?;
-        Some(requests(&pod)).filter(|_| !pod_ended(&pod))
+        pod.spec
+            .as_ref()
+            .map(build::effective_request)
+            .filter(|_| !pod_ended(&pod))
     };
-    world.tasks_on(instance).map(|task| Bound { task: task.clone(), pod: pod_of(&task.key) }).collect()
+    world
+        .tasks_on(instance)
+        .map(|task| Bound {
+            task: task.clone(),
+            pod: pod_of(&task.key),
+        })
+        .collect()
 }
 
 /// Looks after reservations whose Task cannot be seen: created again if still wanted, else given up by a tombstone.
@@ -104,25 +118,22 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
             continue;
         }
         wake = Some(UNSEEN);
-        match wanted(&world, object, entry) {
-            Some(spec) => {
-                context.ledger.create_and_run(&key, spec).await;
-            }
-            None => {
-                let spec = TaskSpec {
-                    cluster: object.spec.cluster.clone(),
-                    container_instance: Some(object.name_any()),
-                    task_definition: "cancelled:0".to_owned(),
-                    ..TaskSpec::default()
-                };
-                let reason = "the task was no longer wanted before it was created";
-                let outcome = context.ledger.tombstone(&key, spec, reason).await;
-                // no tombstone can be made in a namespace that is going away: wait, then release (F1)
-                let refused = matches!(outcome, Outcome::Refused(_) | Outcome::Gone);
-                if refused && age >= crate::ledger::fence::FENCE {
-                    fences.give_up(&key.namespace, &key.name);
-                }
-            }
+        if let Some(spec) = wanted(&world, object, entry) {
+            context.ledger.create_and_run(&key, spec).await;
+            continue;
+        }
+        let spec = TaskSpec {
+            cluster: object.spec.cluster.clone(),
+            container_instance: Some(object.name_any()),
+            task_definition: "cancelled:0".to_owned(),
+            ..TaskSpec::default()
+        };
+        let reason = "the task was no longer wanted before it was created";
+        let outcome = context.ledger.tombstone(&key, spec, reason).await;
+        // no tombstone can be made in a namespace that is going away: wait, then release (F1)
+        let refused = matches!(outcome, Outcome::Refused(_) | Outcome::Gone);
+        if refused && age >= crate::ledger::fence::FENCE {
+            fences.give_up(&key.namespace, &key.name);
         }
     }
     wake
@@ -136,25 +147,41 @@ fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Opt
         return None;
     }
     let status = object.status.as_ref().map(|s| s.status).unwrap_or_default();
-    let deployment = service.deployments.iter().find(|d| Some(&d.id) == reference.deployment.as_ref())?;
+    let deployment = service
+        .deployments
+        .iter()
+        .find(|d| Some(&d.id) == reference.deployment.as_ref())?;
     let marked = service.stopping.iter().any(|m| m.id == entry.task);
     let wanted = match service.strategy {
-        SchedulingStrategy::Daemon => status == InstanceStatus::Active && service.primary()?.id == deployment.id,
+        SchedulingStrategy::Daemon => {
+            status == InstanceStatus::Active && service.primary()?.id == deployment.id
+        }
         SchedulingStrategy::Replica => service.allocations.iter().any(|a| a.id == entry.task),
     };
-    (wanted && !marked)
-        .then(|| service_task(service, &deployment.id, &deployment.task_definition, &object.name_any()))
+    (wanted && !marked).then(|| {
+        service_task(
+            service,
+            &deployment.id,
+            &deployment.task_definition,
+            &object.name_any(),
+        )
+    })
 }
 
 /// Lets an instance go whose Node is gone, once nothing is reserved on it. (CI-8, CI-14)
 async fn deregister(context: &Context, name: &str) {
-    let Some(object) = context.cache.instances.named(name) else { return };
+    let Some(object) = context.cache.instances.named(name) else {
+        return;
+    };
     let empty = object.status.as_ref().is_none_or(|s| s.reservations.is_empty());
     if empty {
         context.applier.delete_instance(&object).await;
     } else {
         for task in context.cache.tasks.group(name) {
-            context.queues.tasks.push(crate::cache::store::key_of(task.as_ref()));
+            context
+                .queues
+                .tasks
+                .push(crate::cache::store::key_of(task.as_ref()));
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::plan::world::Key;
 
 /// Registers the node if it has no instance yet.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(node) = context.cache.nodes.named(&key.name) else { return Ok(Action::await_change()) };
+    let Some(node) = context.cache.nodes.named(&key.name) else {
+        return Ok(Action::await_change());
+    };
     if context.cache.instances.named(&key.name).is_some() || node.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -26,7 +28,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let (Some(cluster), _) = cluster_of(&node, clusters.iter().map(AsRef::as_ref)) else {
         return Ok(Action::await_change());
     };
-    let spec = ContainerInstanceSpec { cluster: cluster.name_any(), ..ContainerInstanceSpec::default() };
+    let spec = ContainerInstanceSpec {
+        cluster: cluster.name_any(),
+        ..ContainerInstanceSpec::default()
+    };
     let mut instance = ContainerInstance::new(&key.name, spec);
     instance.metadata.finalizers = Some(vec![finalizers::INSTANCE.to_owned()]);
     instance.metadata.labels = Some([(labels::CLUSTER.to_owned(), cluster.name_any())].into());

@@ -10,9 +10,9 @@ use futures::stream;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, store};
 use kube::runtime::watcher;
-use kube::runtime::reflector::store::Writer;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -32,7 +32,10 @@ pub struct Queue {
 impl Queue {
     /// Asks for a look at an object.
     pub fn push(&self, key: Key) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key);
         self.ready.notify_one();
     }
 
@@ -43,7 +46,11 @@ impl Queue {
 
     async fn pop(&self) -> Key {
         loop {
-            let first = self.keys.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+            let first = self
+                .keys
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_first();
             if let Some(key) = first {
                 return key;
             }
@@ -107,7 +114,10 @@ impl<K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static> Mirr
             Change::Put(..) => watcher::Event::Apply(meta),
             Change::Removed(_) => watcher::Event::Delete(meta),
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).apply_watcher_event(&event);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply_watcher_event(&event);
     }
 }
 
@@ -126,30 +136,40 @@ pub async fn run<K, F>(
 {
     let keys = queue.stream().map(|key| {
         let reference = ObjectRef::<PartialObjectMeta<K>>::new(&key.name);
-        if key.namespace.is_empty() { reference } else { reference.within(&key.namespace) }
+        if key.namespace.is_empty() {
+            reference
+        } else {
+            reference.within(&key.namespace)
+        }
     });
-    let results = Controller::for_stream(stream::pending::<Result<PartialObjectMeta<K>, watcher::Error>>(), reader)
-        .with_config(Config::default().concurrency(concurrency))
-        .reconcile_on(keys)
-        .graceful_shutdown_on(async move { stop.cancelled().await })
-        .run(
-            move |object, context: Arc<Context>| async move {
-                let meta = &object.metadata;
-                let key = Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-                let begun = tokio::time::Instant::now();
-                context.metrics.begin(name);
-                let result = if context.plans() {
-                    reconcile(key, context.clone()).await
-                } else {
-                    Ok(Action::await_change())
-                };
-                let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
-                context.metrics.end(name, outcome, begun.elapsed().as_secs_f64());
-                result
-            },
-            error_policy,
-            context,
-        );
+    let results = Controller::for_stream(
+        stream::pending::<Result<PartialObjectMeta<K>, watcher::Error>>(),
+        reader,
+    )
+    .with_config(Config::default().concurrency(concurrency))
+    .reconcile_on(keys)
+    .graceful_shutdown_on(async move { stop.cancelled().await })
+    .run(
+        move |object, context: Arc<Context>| async move {
+            let meta = &object.metadata;
+            let key = Key::new(
+                meta.namespace.clone().unwrap_or_default(),
+                meta.name.clone().unwrap_or_default(),
+            );
+            let begun = tokio::time::Instant::now();
+            context.metrics.begin(name);
+            let result = if context.plans() {
+                reconcile(key, context.clone()).await
+            } else {
+                Ok(Action::await_change())
+            };
+            let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
+            context.metrics.end(name, outcome, begun.elapsed().as_secs_f64());
+            result
+        },
+        error_policy,
+        context,
+    );
     results
         .for_each(|result| async move {
             // an object that is gone needs no reconcile; everything else was logged and gets another try

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::Resource;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use kube::Resource;
 use tracing::debug;
 
 use super::Context;
 use super::errors::Error;
 use crate::api::{EcsService, finalizers};
-use crate::plan::{self, ServicePlan};
 use crate::plan::world::{Key, Service, World};
+use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
 
 /// How long a plan waits for the Task store to catch up before it is put off.
@@ -26,20 +26,31 @@ const RESYNC: Duration = Duration::from_secs(300);
 
 /// Plans a service on the newest snapshot and carries the plan out.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(object) = context.cache.services.get(&key) else { return Ok(Action::await_change()) };
+    let Some(object) = context.cache.services.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let deleting = object.metadata.deletion_timestamp.is_some();
     if !deleting && !object.finalizers().iter().any(|f| f == finalizers::SERVICE) {
         context.applier.hold_service(&object).await?;
     }
-    let observed = context.cache.snapshot(Timestamp::now(), 0).services.get(&key).map_or(0, |s| s.observed_task_version);
+    let observed = context
+        .cache
+        .snapshot(Timestamp::now(), 0)
+        .services
+        .get(&key)
+        .map_or(0, |s| s.observed_task_version);
     // nobody plans on an older Task store than the last decision was made on
     if !context.cache.tasks.reached(observed, CATCH_UP).await {
         context.metrics.waited("Task");
         return Ok(Action::requeue(jittered(CATCH_UP)));
     }
-    let Some(object) = context.cache.services.get(&key) else { return Ok(Action::await_change()) };
+    let Some(object) = context.cache.services.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let world = context.cache.snapshot(Timestamp::now(), seed(&object));
-    let Some(service) = world.services.get(&key).cloned() else { return Ok(Action::await_change()) };
+    let Some(service) = world.services.get(&key).cloned() else {
+        return Ok(Action::await_change());
+    };
     if service.version != crate::cache::store::version_of(object.as_ref()) {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
@@ -59,8 +70,12 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if report.again {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
-    let wake = plan.wake_at.map(|at| Duration::try_from(at.duration_since(world.now)).unwrap_or_default());
-    Ok(Action::requeue(wake.map_or(RESYNC, |wake| wake.saturating_add(Duration::from_millis(50)).min(RESYNC))))
+    let wake = plan
+        .wake_at
+        .map(|at| Duration::try_from(at.duration_since(world.now)).unwrap_or_default());
+    Ok(Action::requeue(wake.map_or(RESYNC, |wake| {
+        wake.saturating_add(Duration::from_millis(50)).min(RESYNC)
+    })))
 }
 
 /// Choices among equals change with every version of the service, and are the same for the same one.
@@ -77,7 +92,10 @@ fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
     };
     plan.start.is_empty()
         && plan.stop.is_empty()
-        && service.allocations.iter().all(|a| world.task(&Key::new(&service.key.namespace, &a.id)).is_some())
+        && service
+            .allocations
+            .iter()
+            .all(|a| world.task(&Key::new(&service.key.namespace, &a.id)).is_some())
         && world.tasks_of(&service.uid).all(|task| !task.alive())
         && !held()
 }
@@ -85,10 +103,16 @@ fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
 /// Publishes service events as Kubernetes events; failures are dropped, an event never fails a reconcile.
 async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
     for message in messages.iter().rev() {
-        let warning = message.contains(" was unable to ") || message.contains(" is unable to ") || message.contains("failed");
+        let warning = message.contains(" was unable to ")
+            || message.contains(" is unable to ")
+            || message.contains("failed");
         let (reason, action) = words(message);
         let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: reason.to_owned(),
             note: Some(message.clone()),
             // equal events within minutes become one series that keeps its first note: what varies goes in here

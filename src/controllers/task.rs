@@ -26,12 +26,16 @@ use crate::runtime::backoff::jittered;
 const KEEP: Duration = Duration::from_secs(3600);
 /// A task is looked at again at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
+/// A task whose containers cannot start is stopped after this time.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Wait before looking again at something that moved.
 const SOON: Duration = Duration::from_millis(100);
 
 /// Moves a task one step on.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(task) = context.cache.tasks.get(&key) else { return Ok(Action::await_change()) };
+    let Some(task) = context.cache.tasks.get(&key) else {
+        return Ok(Action::await_change());
+    };
     let last = task.status.as_ref().map(|s| s.last_status).unwrap_or_default();
     if last == LastStatus::Stopped {
         return after_end(&context, &task).await;
@@ -52,8 +56,14 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
 
 fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
     let name = build::pod_name(task)?;
-    let pod = context.cache.pods.get(&Key::new(task.namespace().unwrap_or_default(), name))?;
-    let owned = pod.owner_references().iter().any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
+    let pod = context
+        .cache
+        .pods
+        .get(&Key::new(task.namespace().unwrap_or_default(), name))?;
+    let owned = pod
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
     Some(pod).filter(|_| owned)
 }
 
@@ -62,11 +72,19 @@ fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> 
     let namespace = task.namespace().unwrap_or_default();
     let known = world.definition(&namespace, &task.spec.task_definition)?;
     let definition = context.cache.definitions.get(&known.key)?;
-    Some(build::observe(&Observed { task, definition: &definition.spec, pod, now: Timestamp::now() }))
+    Some(build::observe(&Observed {
+        task,
+        definition: &definition.spec,
+        pod,
+        now: Timestamp::now(),
+    }))
 }
 
 fn author(task: &Task) -> String {
-    task.annotations().get(labels::AUTHORISED_BY).cloned().unwrap_or_default()
+    task.annotations()
+        .get(labels::AUTHORISED_BY)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn checked(outcome: Outcome<()>) -> Result<Action, Error> {
@@ -80,8 +98,14 @@ fn checked(outcome: Outcome<()>) -> Result<Action, Error> {
 }
 
 async fn stop(context: &Context, task: &Task, code: StopCode, reason: &str) -> Result<Action, Error> {
-    let (uid, version) = (task.uid().unwrap_or_default(), task.resource_version().unwrap_or_default());
-    let outcome = context.ledger.stop_task(&key_of(task), &uid, &version, code, reason).await;
+    let (uid, version) = (
+        task.uid().unwrap_or_default(),
+        task.resource_version().unwrap_or_default(),
+    );
+    let outcome = context
+        .ledger
+        .stop_task(&key_of(task), &uid, &version, code, reason)
+        .await;
     if matches!(outcome, Outcome::Applied(())) {
         context.queues.tasks.push(key_of(task));
     }
@@ -98,25 +122,49 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
         return mirror(context, task, &pod).await;
     }
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
-        return stop(context, task, StopCode::TerminationNotice, &terminated(context, &instance)).await;
+        return stop(
+            context,
+            task,
+            StopCode::TerminationNotice,
+            &terminated(context, &instance),
+        )
+        .await;
     }
     let uid = task.uid().unwrap_or_default();
     if let Some(had) = task.status.as_ref().and_then(|s| s.pod.clone()) {
         // it had a Pod: one Pod per task, ever (F5)
-        return match context.ledger.read_pod(&task.namespace().unwrap_or_default(), &had.name).await {
-            Outcome::Gone => stop(context, task, StopCode::UserInitiated, "the Pod of the task was deleted").await,
+        return match context
+            .ledger
+            .read_pod(&task.namespace().unwrap_or_default(), &had.name)
+            .await
+        {
+            Outcome::Gone => {
+                stop(
+                    context,
+                    task,
+                    StopCode::UserInitiated,
+                    "the Pod of the task was deleted",
+                )
+                .await
+            }
             other => checked(other.map(drop)),
         };
     }
     let key = key_of(task);
     let share = context.cache.instances.named(&instance).is_some_and(|object| {
         let entries = object.status.iter().flat_map(|s| &s.reservations);
-        entries.into_iter().any(|r| r.task == key.name && r.namespace == key.namespace)
+        entries
+            .into_iter()
+            .any(|r| r.task == key.name && r.namespace == key.namespace)
     });
     if !share && let Some(action) = admit(context, task, &instance).await? {
         return Ok(action);
     }
-    match context.ledger.fences().permit(&uid, &author(task), context.ledger.process()) {
+    match context
+        .ledger
+        .fences()
+        .permit(&uid, &author(task), context.ledger.process())
+    {
         PodPermit::Create => {
             context.ledger.run(task).await;
             Ok(Action::requeue(crate::ledger::fence::AUTHORISATION))
@@ -140,7 +188,9 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
     let key = key_of(task);
     let world = context.cache.snapshot(Timestamp::now(), 0);
     let refuse = |reason: String| async move {
-        stop(context, task, StopCode::TaskFailedToStart, &reason).await.map(Some)
+        stop(context, task, StopCode::TaskFailedToStart, &reason)
+            .await
+            .map(Some)
     };
     let Some(definition) = world.definition(&key.namespace, &task.spec.task_definition) else {
         return refuse("Unable to describe task definition.".to_owned()).await;
@@ -149,12 +199,18 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
         Ok(amounts) => amounts.clone(),
         Err(problems) => return refuse(problems.join("; ")).await,
     };
-    let ask = Ask { task: key.clone(), service: task.spec.service.clone(), amounts };
+    let ask = Ask {
+        task: key.clone(),
+        service: task.spec.service.clone(),
+        amounts,
+    };
     match context.ledger.reserve(instance, &[ask]).await {
         Outcome::Applied(verdicts) => match verdicts.first().copied().flatten() {
             None => Ok(None),
             Some(Denied::NotActive) => refuse("INACTIVE".to_owned()).await,
-            Some(Denied::Duplicate) => refuse("a task of the daemon service runs here already".to_owned()).await,
+            Some(Denied::Duplicate) => {
+                refuse("a task of the daemon service runs here already".to_owned()).await
+            }
             Some(Denied::Lack(lack)) => refuse(lack.to_string()).await,
         },
         Outcome::Gone => refuse("MISSING".to_owned()).await,
@@ -165,35 +221,75 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
 fn terminated(context: &Context, instance: &str) -> String {
     let object = context.cache.instances.named(instance);
     let id = object.and_then(|o| o.status.as_ref().and_then(|s| s.ec2_instance_id.clone()));
-    format!("Host EC2 (instance {}) terminated.", id.unwrap_or_else(|| instance.to_owned()))
+    format!(
+        "Host EC2 (instance {}) terminated.",
+        id.unwrap_or_else(|| instance.to_owned())
+    )
 }
 
 /// A task that should run and has a Pod: its status follows, and what must stop it stops it.
 async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Error> {
-    let Some(seen) = observe(context, task, pod) else { return Ok(Action::requeue(RESYNC)) };
+    let Some(seen) = observe(context, task, pod) else {
+        return Ok(Action::requeue(RESYNC));
+    };
     if seen.deleting && !seen.ended {
-        return stop(context, task, StopCode::UserInitiated, "the Pod of the task was deleted").await;
+        return stop(
+            context,
+            task,
+            StopCode::UserInitiated,
+            "the Pod of the task was deleted",
+        )
+        .await;
     }
     if let Some(text) = &seen.failed_to_start {
-        return stop(context, task, StopCode::TaskFailedToStart, &format!("Task failed to start: {text}")).await;
+        return stop(
+            context,
+            task,
+            StopCode::TaskFailedToStart,
+            &format!("Task failed to start: {text}"),
+        )
+        .await;
+    }
+    if let Some(text) = &seen.cannot_start
+        && let Some(left) = patience(task)
+    {
+        // image pulls and the like may heal; a task that never started is given up after a while
+        let mut status = task.status.clone().unwrap_or_default();
+        fill(&mut status, task, &seen);
+        checked(context.ledger.report_task(task, &status).await)?;
+        info!(task = %key_of(task), %text, "cannot start yet");
+        return Ok(Action::requeue(left));
+    }
+    if let Some(text) = &seen.cannot_start {
+        return stop(context, task, StopCode::TaskFailedToStart, text).await;
     }
     if seen.essential_exited.is_some() || seen.ended {
         let reason = "Essential container in task exited";
         return stop(context, task, StopCode::EssentialContainerExited, reason).await;
     }
     let mut status = task.status.clone().unwrap_or_default();
-    let pending = seen.last_status < LastStatus::Running && status.pod.is_none() && seen.cannot_start.is_none();
+    let pending =
+        seen.last_status < LastStatus::Running && status.pod.is_none() && seen.cannot_start.is_none();
     fill(&mut status, task, &seen);
     if pending {
         // PENDING is what a Task without status reads as: no write is spent on it
         return Ok(Action::requeue(RESYNC));
     }
     let outcome = context.ledger.report_task(task, &status).await;
-    let wake = seen.recheck_at.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+    let wake = seen
+        .recheck_at
+        .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
     match (outcome, wake) {
         (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
         (outcome, _) => checked(outcome),
     }
+}
+
+/// How long a task that cannot start is waited for yet.
+fn patience(task: &Task) -> Option<Duration> {
+    let created = task.metadata.creation_timestamp.as_ref()?.0;
+    let age = Duration::try_from(Timestamp::now().duration_since(created)).unwrap_or_default();
+    START_PATIENCE.checked_sub(age).filter(|left| !left.is_zero())
 }
 
 fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {
@@ -215,7 +311,8 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
     let instance = task.spec.container_instance.clone().unwrap_or_default();
     if let Some(pod) = pod_of(context, task) {
         let seen = observe(context, task, &pod);
-        let node_gone = context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none();
+        let node_gone =
+            context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none();
         if seen.as_ref().is_some_and(|s| s.ended) || crate::cache::node::pod_ended(&pod) || node_gone {
             return end(context, task, seen.as_ref()).await;
         }
@@ -233,7 +330,11 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
         return checked(context.ledger.report_task(task, &status).await);
     }
     // no Pod in sight: it is the end only if none can come (F3) and the API server itself shows none
-    if let Some(left) = context.ledger.fences().wait(&uid, &author(task), context.ledger.process()) {
+    if let Some(left) = context
+        .ledger
+        .fences()
+        .wait(&uid, &author(task), context.ledger.process())
+    {
         return Ok(Action::requeue(left));
     }
     let Some(name) = build::pod_name(task).filter(|_| !author(task).is_empty()) else {
@@ -249,7 +350,9 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
 fn stopping(status: &mut TaskStatus, task: &Task) {
     status.last_status = status.last_status.max(LastStatus::Stopping);
     status.observed_generation = task.metadata.generation;
-    status.stopping_at.get_or_insert_with(|| Timestamp::now().to_string());
+    status
+        .stopping_at
+        .get_or_insert_with(|| Timestamp::now().to_string());
     status.stop_code = status.stop_code.or(task.spec.stop_code);
     if status.stopped_reason.is_none() {
         status.stopped_reason.clone_from(&task.spec.stopped_reason);
@@ -285,8 +388,13 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
     let fences = context.ledger.fences();
     let mut wake = None;
     if let Some(pod) = pod_of(context, task) {
-        let node_known = task.spec.container_instance.as_ref().is_some_and(|i| context.cache.nodes.named(i).is_some());
-        let ended = crate::cache::node::pod_ended(&pod) || observe(context, task, &pod).is_some_and(|seen| seen.ended);
+        let node_known = task
+            .spec
+            .container_instance
+            .as_ref()
+            .is_some_and(|i| context.cache.nodes.named(i).is_some());
+        let ended = crate::cache::node::pod_ended(&pod)
+            || observe(context, task, &pod).is_some_and(|seen| seen.ended);
         if !ended && node_known && pod.metadata.deletion_timestamp.is_none() {
             error!(task = %key_of(task), pod = pod.name_any(), "a Pod runs for a STOPPED task; deleting it");
             context.metrics.violated("pod_of_stopped_task");
@@ -295,13 +403,11 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
         // F5: off only after the end is recorded and F3's wait has passed
         let leaving = pod.metadata.deletion_timestamp.is_some() || task.metadata.deletion_timestamp.is_some();
         if leaving && (ended || !node_known) {
-            match fences.wait(&uid, &author(task), context.ledger.process()) {
-                Some(left) => wake = Some(left),
-                None => {
-                    let outcome = context.ledger.free_pod(&pod).await;
-                    if !matches!(outcome, Outcome::Applied(()) | Outcome::Gone) {
-                        return checked(outcome);
-                    }
+            wake = fences.wait(&uid, &author(task), context.ledger.process());
+            if wake.is_none() {
+                let outcome = context.ledger.free_pod(&pod).await;
+                if !matches!(outcome, Outcome::Applied(()) | Outcome::Gone) {
+                    return checked(outcome);
                 }
             }
         }
@@ -309,8 +415,13 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
     if task.metadata.deletion_timestamp.is_some() {
         return let_go(context, task, wake).await;
     }
-    let stopped_at = task.status.as_ref().and_then(|s| s.stopped_at.as_ref()).and_then(|t| t.parse::<Timestamp>().ok());
-    let age = stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
+    let stopped_at = task
+        .status
+        .as_ref()
+        .and_then(|s| s.stopped_at.as_ref())
+        .and_then(|t| t.parse::<Timestamp>().ok());
+    let age =
+        stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
     match age.and_then(|age| KEEP.checked_sub(age)) {
         Some(left) if !left.is_zero() => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
         _ => checked(context.ledger.delete_task(task).await),
@@ -328,7 +439,9 @@ async fn let_go(context: &Context, task: &Task, wake: Option<Duration>) -> Resul
     let reserved = task.spec.container_instance.as_ref().is_some_and(|instance| {
         context.cache.instances.named(instance).is_some_and(|object| {
             let entries = object.status.iter().flat_map(|s| &s.reservations);
-            entries.into_iter().any(|r| r.task == key.name && r.namespace == key.namespace)
+            entries
+                .into_iter()
+                .any(|r| r.task == key.name && r.namespace == key.namespace)
         })
     });
     if reserved {

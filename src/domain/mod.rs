@@ -1,7 +1,6 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
 
 pub mod expr;
-pub mod quantity;
 pub mod records;
 pub mod resources;
 pub mod rollout;

@@ -77,7 +77,7 @@ pub enum HealthStatus {
     Unknown,
 }
 
-/// Where a launch may go. Only EC2 exists here. (PLACE-4)
+/// Where tasks are launched: only EC2 is available. (PLACE-4)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LaunchType {
     /// Container instances: the nodes of the cluster.

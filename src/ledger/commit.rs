@@ -37,17 +37,31 @@ pub struct Report {
 
 impl Ledger {
     /// Carries out a service's plan.
-    pub async fn commit(&self, world: &World, object: &Arc<EcsService>, service: &Service, plan: &ServicePlan) -> Report {
+    pub async fn commit(
+        &self,
+        world: &World,
+        object: &Arc<EcsService>,
+        service: &Service,
+        plan: &ServicePlan,
+    ) -> Report {
         let placed = draw_ids(plan);
         let mut report = Report::default();
         let mut texts = plan.events.clone();
         let daemon = service.strategy == SchedulingStrategy::Daemon;
-        let fresh: Vec<String> = placed.iter().filter(|p| p.start.id.is_none()).map(|p| p.id.clone()).collect();
+        let fresh: Vec<String> = placed
+            .iter()
+            .filter(|p| p.start.id.is_none())
+            .map(|p| p.id.clone())
+            .collect();
         if !fresh.is_empty() && !daemon {
             texts.insert(0, started_text(&fresh));
         }
-        let seen_stops: Vec<String> =
-            plan.stop.iter().filter(|s| !s.uid.is_empty()).map(|s| s.task.name.clone()).collect();
+        let seen_stops: Vec<String> = plan
+            .stop
+            .iter()
+            .filter(|s| !s.uid.is_empty())
+            .map(|s| s.task.name.clone())
+            .collect();
         if !seen_stops.is_empty() {
             texts.insert(0, stopped_text(&seen_stops));
         }
@@ -70,7 +84,7 @@ impl Ledger {
         (report.started, report.again) = started;
         report.again |= stops;
         report.stopped = seen_stops;
-        if !decided {
+        if daemon && (!decided || !report.started.is_empty()) {
             self.report_daemon(service, plan, &mut report).await;
         }
         report
@@ -79,9 +93,10 @@ impl Ledger {
     /// A daemon's status after its starts.
     async fn report_daemon(&self, service: &Service, plan: &ServicePlan, report: &mut Report) {
         let world = self.cache.snapshot(jiff::Timestamp::now(), 0);
-        let (Some(object), Some(current)) =
-            (self.cache.services.get(&service.key), world.services.get(&service.key).cloned())
-        else {
+        let (Some(object), Some(current)) = (
+            self.cache.services.get(&service.key),
+            world.services.get(&service.key).cloned(),
+        ) else {
             return;
         };
         let mut texts = plan.events.clone();
@@ -98,10 +113,18 @@ impl Ledger {
         }
     }
 
-    async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: Vec<Placed>) -> (Vec<String>, bool) {
+    async fn start_all(
+        &self,
+        service: &Service,
+        plan: &ServicePlan,
+        placed: Vec<Placed>,
+    ) -> (Vec<String>, bool) {
         let mut by_instance: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
         for one in placed {
-            by_instance.entry(one.start.instance.clone()).or_default().push(one);
+            by_instance
+                .entry(one.start.instance.clone())
+                .or_default()
+                .push(one);
         }
         let mut groups = Vec::new();
         for (instance, group) in by_instance {
@@ -141,7 +164,11 @@ impl Ledger {
         let verdicts = match self.reserve(instance, &asks).await {
             Outcome::Applied(verdicts) => verdicts,
             other => {
-                debug!(instance, outcome = other.label(), "reserving did not take; planning again");
+                debug!(
+                    instance,
+                    outcome = other.label(),
+                    "reserving did not take; planning again"
+                );
                 return (Vec::new(), true);
             }
         };
@@ -153,9 +180,14 @@ impl Ledger {
                 again |= denied != Denied::Duplicate;
                 continue;
             }
-            let Some(deployment) = plan.deployments.iter().find(|d| d.id == one.start.deployment) else { continue };
+            let Some(deployment) = plan.deployments.iter().find(|d| d.id == one.start.deployment) else {
+                continue;
+            };
             let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
-            if self.create_and_run(&Key::new(&service.key.namespace, &one.id), spec).await {
+            if self
+                .create_and_run(&Key::new(&service.key.namespace, &one.id), spec)
+                .await
+            {
                 started.push(one.id);
             }
         }
@@ -184,7 +216,11 @@ impl Ledger {
     pub async fn run(&self, task: &Task) {
         let uid = task.uid().unwrap_or_default();
         let key = crate::cache::store::key_of(task);
-        if self.fences.age(&uid).is_none_or(|age| age >= super::fence::AUTHORISATION) {
+        if self
+            .fences
+            .age(&uid)
+            .is_none_or(|age| age >= super::fence::AUTHORISATION)
+        {
             return;
         }
         let pod = match self.build_pod(task) {
@@ -204,9 +240,14 @@ impl Ledger {
 
     async fn fail_to_start(&self, task: &Task, text: &str) {
         let key = crate::cache::store::key_of(task);
-        let (uid, version) = (task.uid().unwrap_or_default(), task.resource_version().unwrap_or_default());
+        let (uid, version) = (
+            task.uid().unwrap_or_default(),
+            task.resource_version().unwrap_or_default(),
+        );
         let reason = format!("Task failed to start: {text}");
-        let outcome = self.stop_task(&key, &uid, &version, StopCode::TaskFailedToStart, &reason).await;
+        let outcome = self
+            .stop_task(&key, &uid, &version, StopCode::TaskFailedToStart, &reason)
+            .await;
         debug!(task = %key, outcome = outcome.label(), "failed to start");
     }
 
@@ -246,12 +287,23 @@ impl Ledger {
 
     async fn stop_one(&self, stop: &Stop) -> bool {
         if stop.uid.is_empty() {
-            let spec = TaskSpec { task_definition: "cancelled:0".to_owned(), ..TaskSpec::default() };
-            let spec = TaskSpec { cluster: crate::api::DEFAULT_CLUSTER.to_owned(), ..spec };
-            return !matches!(self.tombstone(&stop.task, spec, &stop.reason).await, Outcome::Applied(()));
+            let spec = TaskSpec {
+                task_definition: "cancelled:0".to_owned(),
+                ..TaskSpec::default()
+            };
+            let spec = TaskSpec {
+                cluster: crate::api::DEFAULT_CLUSTER.to_owned(),
+                ..spec
+            };
+            return !matches!(
+                self.tombstone(&stop.task, spec, &stop.reason).await,
+                Outcome::Applied(())
+            );
         }
         let code = StopCode::ServiceSchedulerInitiated;
-        let outcome = self.stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason).await;
+        let outcome = self
+            .stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason)
+            .await;
         !matches!(outcome, Outcome::Applied(()) | Outcome::Gone)
     }
 }

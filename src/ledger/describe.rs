@@ -23,6 +23,9 @@ pub struct Bound {
     pub pod: Option<Resources>,
 }
 
+/// Sums what foreign Pods take, given which tasks (namespace, name) have a share.
+pub type Foreign<'a> = dyn Fn(&dyn Fn(&str, &str) -> bool) -> Resources + 'a;
+
 /// What is known around an instance.
 pub struct Surroundings<'a> {
     /// The Node, or `None` if a live GET showed that there is none.
@@ -34,7 +37,7 @@ pub struct Surroundings<'a> {
     /// Tasks bound to the instance.
     pub bound: &'a [Bound],
     /// What foreign Pods take, given which tasks have a share.
-    pub foreign: &'a dyn Fn(&dyn Fn(&str, &str) -> bool) -> Resources,
+    pub foreign: &'a Foreign<'a>,
     /// Shares whose uncertain task was given up for good: they go.
     pub given_up: &'a dyn Fn(&Reservation) -> bool,
     /// Wall clock.
@@ -52,11 +55,15 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     release(&mut next, object, around);
     restore(&mut next, around);
     let entries = next.reservations.clone();
-    let reserved = |namespace: &str, task: &str| entries.iter().any(|r| r.task == task && r.namespace == namespace);
+    let reserved =
+        |namespace: &str, task: &str| entries.iter().any(|r| r.task == task && r.namespace == namespace);
     next.foreign = (around.foreign)(&reserved);
     next.remaining_resources = shown(&left(&next));
     let count = |started: bool| {
-        let wanted = around.bound.iter().filter(|b| b.task.wanted() && b.task.started_at.is_some() == started);
+        let wanted = around
+            .bound
+            .iter()
+            .filter(|b| b.task.wanted() && b.task.started_at.is_some() == started);
         i64::try_from(wanted.count()).unwrap_or(i64::MAX)
     };
     next.running_tasks_count = count(true);
@@ -86,11 +93,20 @@ fn set_node(next: &mut ContainerInstanceStatus, object: &ContainerInstance, arou
     next.node_uid = Some(node.uid.clone());
     next.attributes.clone_from(&node.attributes);
     next.registered_resources.clone_from(&node.registered);
-    let leaving = node.leaving.as_ref().filter(|_| around.on_cordon == OnCordon::Drain);
+    let leaving = node
+        .leaving
+        .as_ref()
+        .filter(|_| around.on_cordon == OnCordon::Drain);
     (next.status, next.status_reason) = if object.metadata.deletion_timestamp.is_some() {
-        (InstanceStatus::Inactive, Some("the instance is being deregistered".to_owned()))
+        (
+            InstanceStatus::Inactive,
+            Some("the instance is being deregistered".to_owned()),
+        )
     } else if object.spec.status == InstanceDesiredStatus::Draining {
-        (InstanceStatus::Draining, Some("spec.status is DRAINING".to_owned()))
+        (
+            InstanceStatus::Draining,
+            Some("spec.status is DRAINING".to_owned()),
+        )
     } else if let Some(why) = leaving {
         (InstanceStatus::Draining, Some(why.clone()))
     } else {
@@ -118,8 +134,13 @@ fn release(next: &mut ContainerInstanceStatus, object: &ContainerInstance, aroun
 fn restore(next: &mut ContainerInstanceStatus, around: &Surroundings<'_>) {
     for bound in around.bound.iter().filter(|b| b.task.alive()) {
         let key = &bound.task.key;
-        let held = next.reservations.iter().any(|r| r.task == key.name && r.namespace == key.namespace);
-        let Some(amounts) = bound.pod.as_ref().filter(|_| !held) else { continue };
+        let held = next
+            .reservations
+            .iter()
+            .any(|r| r.task == key.name && r.namespace == key.namespace);
+        let Some(amounts) = bound.pod.as_ref().filter(|_| !held) else {
+            continue;
+        };
         next.reservations.push(Reservation {
             namespace: key.namespace.clone(),
             task: key.name.clone(),
@@ -142,17 +163,26 @@ fn set_conditions(
     let left = left(next);
     let over = left.cpu < 0 || left.memory < 0 || left.pods < 0 || left.gpu < 0;
     let overcommitted = if over {
-        State::yes("LessThanReserved", "tasks and other Pods take more than the node offers; nothing is placed here")
+        State::yes(
+            "LessThanReserved",
+            "tasks and other Pods take more than the node offers; nothing is placed here",
+        )
     } else {
         State::no("AsExpected", "what is taken fits what the node offers")
     };
     let schedulable = match (next.status, next.agent_connected, next.schedulable) {
         (InstanceStatus::Active, true, true) => State::yes("Active", "new tasks may be placed here"),
         (InstanceStatus::Active, false, _) => State::no("AgentDisconnected", "the node is not ready"),
-        (InstanceStatus::Active, true, false) => {
-            State::no("NodeBlocked", "the node is cordoned or has a taint that the cluster does not tolerate")
-        }
-        _ => State::no("NotActive", next.status_reason.as_deref().unwrap_or("the instance is not ACTIVE")),
+        (InstanceStatus::Active, true, false) => State::no(
+            "NodeBlocked",
+            "the node is cordoned or has a taint that the cluster does not tolerate",
+        ),
+        _ => State::no(
+            "NotActive",
+            next.status_reason
+                .as_deref()
+                .unwrap_or("the instance is not ACTIVE"),
+        ),
     };
     let empty = next.reservations.is_empty();
     let draining = match next.status {
@@ -160,7 +190,11 @@ fn set_conditions(
         InstanceStatus::Draining => State::yes("TasksLeft", "tasks are moving away; daemons stop last"),
         _ => State::no("NotDraining", "the instance is not DRAINING"),
     };
-    let states = [("Draining", draining), ("Overcommitted", overcommitted), ("Schedulable", schedulable)];
+    let states = [
+        ("Draining", draining),
+        ("Overcommitted", overcommitted),
+        ("Schedulable", schedulable),
+    ];
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, now);
 }
 
@@ -188,31 +222,53 @@ mod tests {
     }
 
     fn amounts(cpu: i64) -> Resources {
-        Resources { cpu, memory: 1000, pods: 10, ..Resources::default() }
+        Resources {
+            cpu,
+            memory: 1000,
+            pods: 10,
+            ..Resources::default()
+        }
     }
 
     fn small(cpu: i64) -> Resources {
-        Resources { cpu, pods: 1, ..Resources::default() }
+        Resources {
+            cpu,
+            pods: 1,
+            ..Resources::default()
+        }
     }
 
     fn object() -> ContainerInstance {
-        let mut object = ContainerInstance::new("n1", ContainerInstanceSpec { cluster: "default".to_owned(), ..Default::default() });
+        let mut object = ContainerInstance::new(
+            "n1",
+            ContainerInstanceSpec {
+                cluster: "default".to_owned(),
+                ..Default::default()
+            },
+        );
         object.status = Some(seen(&object, None, &[]));
         object
     }
 
-    fn seen(object: &ContainerInstance, task: Option<&Arc<Task>>, bound: &[Bound]) -> ContainerInstanceStatus {
+    fn seen(
+        object: &ContainerInstance,
+        task: Option<&Arc<Task>>,
+        bound: &[Bound],
+    ) -> ContainerInstanceStatus {
         let node = facts();
         let find = |key: &Key| task.filter(|t| t.key == *key).cloned();
-        describe(object, &Surroundings {
-            node: Some(&node),
-            on_cordon: OnCordon::Drain,
-            task: &find,
-            bound,
-            foreign: &|_| Resources::default(),
-            given_up: &|_| false,
-            now: Timestamp::UNIX_EPOCH,
-        })
+        describe(
+            object,
+            &Surroundings {
+                node: Some(&node),
+                on_cordon: OnCordon::Drain,
+                task: &find,
+                bound,
+                foreign: &|_| Resources::default(),
+                given_up: &|_| false,
+                now: Timestamp::UNIX_EPOCH,
+            },
+        )
     }
 
     fn task(last: LastStatus) -> Arc<Task> {
@@ -240,19 +296,42 @@ mod tests {
 
     fn ask(name: &str, cpu: i64, service: Option<&str>) -> Ask {
         let service = service.map(|uid| crate::domain::records::ServiceRef {
-            name: "s".to_owned(), uid: uid.to_owned(), daemon: true, deployment: None });
-        Ask { task: Key::new("ns", name), service, amounts: small(cpu) }
+            name: "s".to_owned(),
+            uid: uid.to_owned(),
+            daemon: true,
+            deployment: None,
+        });
+        Ask {
+            task: Key::new("ns", name),
+            service,
+            amounts: small(cpu),
+        }
     }
 
     #[test]
     fn i1_shares_are_given_only_while_they_fit_the_object_that_is_replaced() {
         let mut object = object();
-        let (status, verdicts) = give(&object, &[ask("t1", 1500, None), ask("t2", 600, None), ask("t3", 548, None)], Timestamp::UNIX_EPOCH);
-        assert_eq!(verdicts, [None, Some(Denied::Lack(crate::domain::resources::Lack::Cpu)), None]);
+        let (status, verdicts) = give(
+            &object,
+            &[ask("t1", 1500, None), ask("t2", 600, None), ask("t3", 548, None)],
+            Timestamp::UNIX_EPOCH,
+        );
+        assert_eq!(
+            verdicts,
+            [
+                None,
+                Some(Denied::Lack(crate::domain::resources::Lack::Cpu)),
+                None
+            ]
+        );
         assert_eq!(status.remaining_resources.cpu, 0);
         object.status = Some(status);
         let (again, verdicts) = give(&object, &[ask("t1", 1500, None)], Timestamp::UNIX_EPOCH);
-        assert_eq!((verdicts, again.reservations.len()), (vec![None], 2), "asking twice gives once");
+        assert_eq!(
+            (verdicts, again.reservations.len()),
+            (vec![None], 2),
+            "asking twice gives once"
+        );
     }
 
     #[test]
@@ -260,7 +339,11 @@ mod tests {
         let mut object = object();
         let (status, _) = give(&object, &[ask("t1", 10, Some("svc"))], Timestamp::UNIX_EPOCH);
         object.status = Some(status);
-        let (_, verdicts) = give(&object, &[ask("t2", 10, Some("svc")), ask("t3", 10, Some("other"))], Timestamp::UNIX_EPOCH);
+        let (_, verdicts) = give(
+            &object,
+            &[ask("t2", 10, Some("svc")), ask("t3", 10, Some("other"))],
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(verdicts, [Some(Denied::Duplicate), None]);
     }
 
@@ -280,7 +363,10 @@ mod tests {
         assert_eq!(seen(&object, None, &[]).reservations.len(), 1, "unseen");
         let stopping = task(LastStatus::Stopping);
         let held = seen(&object, Some(&stopping), &[]);
-        assert_eq!(held.reservations.first().and_then(|r| r.uid.as_deref()), Some("u1"));
+        assert_eq!(
+            held.reservations.first().and_then(|r| r.uid.as_deref()),
+            Some("u1")
+        );
         let stopped = task(LastStatus::Stopped);
         assert!(seen(&object, Some(&stopped), &[]).reservations.is_empty());
     }
@@ -289,23 +375,52 @@ mod tests {
     fn a_running_pod_whose_share_was_wiped_gets_it_back_whatever_the_room() {
         let object = object();
         let running = task(LastStatus::Running);
-        let bound = [Bound { task: running.clone(), pod: Some(small(9999)) }];
+        let bound = [Bound {
+            task: running.clone(),
+            pod: Some(small(9999)),
+        }];
         let status = seen(&object, Some(&running), &bound);
-        assert!(status.reservations.iter().all(|r| r.restored && r.amounts.cpu == 9999));
-        let over = status.conditions.iter().find(|c| c.type_ == "Overcommitted").unwrap();
-        assert_eq!((over.status.as_str(), status.remaining_resources.cpu), ("True", 0));
+        assert!(
+            status
+                .reservations
+                .iter()
+                .all(|r| r.restored && r.amounts.cpu == 9999)
+        );
+        let over = status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "Overcommitted")
+            .unwrap();
+        assert_eq!(
+            (over.status.as_str(), status.remaining_resources.cpu),
+            ("True", 0)
+        );
     }
 
     #[test]
     fn a_cordoned_node_drains_and_returns_when_it_is_uncordoned() {
         let object = object();
-        let node = NodeFacts { leaving: Some("the node is cordoned".to_owned()), ..facts() };
-        let around = |on_cordon| Surroundings {
-            node: Some(&node), on_cordon, task: &|_| None, bound: &[], foreign: &|_| Resources::default(),
-            given_up: &|_| false, now: Timestamp::UNIX_EPOCH,
+        let node = NodeFacts {
+            leaving: Some("the node is cordoned".to_owned()),
+            ..facts()
         };
-        assert_eq!(describe(&object, &around(OnCordon::Drain)).status, InstanceStatus::Draining);
-        assert_eq!(describe(&object, &around(OnCordon::StopPlacing)).status, InstanceStatus::Active);
+        let around = |on_cordon| Surroundings {
+            node: Some(&node),
+            on_cordon,
+            task: &|_| None,
+            bound: &[],
+            foreign: &|_| Resources::default(),
+            given_up: &|_| false,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(
+            describe(&object, &around(OnCordon::Drain)).status,
+            InstanceStatus::Draining
+        );
+        assert_eq!(
+            describe(&object, &around(OnCordon::StopPlacing)).status,
+            InstanceStatus::Active
+        );
         assert_eq!(seen(&object, None, &[]).status, InstanceStatus::Active);
     }
 

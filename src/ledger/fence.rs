@@ -78,43 +78,66 @@ impl Fences {
 
     /// This process made an authorising write on a Task, begun at `since`.
     pub fn authorised(&self, uid: &str, since: Instant) {
-        let mine = Mine { since, create: PodCreate::NotSent };
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), mine);
+        let mine = Mine {
+            since,
+            create: PodCreate::NotSent,
+        };
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned(), mine);
     }
 
     /// Claims the one Pod create that an authorising write allows: until [`Fences::answered`] its end is uncertain.
     /// False if it was claimed before.
     pub fn claim(&self, uid: &str) -> bool {
         let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = mine.get_mut(uid).filter(|mine| mine.create == PodCreate::NotSent) else { return false };
+        let Some(entry) = mine.get_mut(uid).filter(|mine| mine.create == PodCreate::NotSent) else {
+            return false;
+        };
         entry.create = PodCreate::Uncertain;
         true
     }
 
     /// The Pod create was answered, by success or refusal.
     pub fn answered(&self, uid: &str) {
-        if let Some(mine) = self.mine.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
+        if let Some(mine) = self
+            .mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(uid)
+        {
             mine.create = PodCreate::Answered;
         }
     }
 
     /// How long since this process began its authorising write on the Task.
     pub fn age(&self, uid: &str) -> Option<Duration> {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(|mine| mine.since.elapsed())
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(uid)
+            .map(|mine| mine.since.elapsed())
     }
 
     fn unused(&self, uid: &str) -> bool {
         let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
-        mine.get(uid).is_some_and(|mine| mine.create == PodCreate::NotSent)
+        mine.get(uid)
+            .is_some_and(|mine| mine.create == PodCreate::NotSent)
     }
 
     /// When `author`'s authorising write on the Task was first seen here.
     fn first_seen(&self, uid: &str, author: &str) -> Instant {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry =
-            seen.entry(uid.to_owned()).or_insert_with(|| Seen { author: author.to_owned(), at: Instant::now() });
+        let entry = seen.entry(uid.to_owned()).or_insert_with(|| Seen {
+            author: author.to_owned(),
+            at: Instant::now(),
+        });
         if entry.author != author {
-            *entry = Seen { author: author.to_owned(), at: Instant::now() };
+            *entry = Seen {
+                author: author.to_owned(),
+                at: Instant::now(),
+            };
         }
         entry.at
     }
@@ -142,8 +165,14 @@ impl Fences {
         if let Some(wait) = self.wait(uid, author, process) {
             return PodPermit::Wait(wait);
         }
-        let fresh = is_by(author, process) && self.unused(uid) && self.age(uid).is_some_and(|age| age < AUTHORISATION);
-        if fresh { PodPermit::Create } else { PodPermit::Authorise }
+        let fresh = is_by(author, process)
+            && self.unused(uid)
+            && self.age(uid).is_some_and(|age| age < AUTHORISATION);
+        if fresh {
+            PodPermit::Create
+        } else {
+            PodPermit::Authorise
+        }
     }
 
     /// How long a Task's finalizer must stay yet after its release was first seen here; `None`: it may go. (F1)
@@ -155,13 +184,23 @@ impl Fences {
     /// For how long a reserved task has not been seen as a Task here.
     pub fn unseen_for(&self, namespace: &str, task: &str) -> Duration {
         let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Unseen { since: Instant::now(), given_up: false };
-        unseen.entry(Key::new(namespace, task)).or_insert(fresh).since.elapsed()
+        let fresh = Unseen {
+            since: Instant::now(),
+            given_up: false,
+        };
+        unseen
+            .entry(Key::new(namespace, task))
+            .or_insert(fresh)
+            .since
+            .elapsed()
     }
 
     /// The task was seen.
     pub fn seen_task(&self, namespace: &str, task: &str) {
-        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::new(namespace, task));
+        self.unseen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&Key::new(namespace, task));
     }
 
     /// The task can't come any more although no tombstone could be made: its namespace is going and F3's wait is over.
@@ -175,14 +214,25 @@ impl Fences {
     /// Whether [`Fences::give_up`] was said of the task.
     pub fn given_up(&self, namespace: &str, task: &str) -> bool {
         let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
-        unseen.get(&Key::new(namespace, task)).is_some_and(|entry| entry.given_up)
+        unseen
+            .get(&Key::new(namespace, task))
+            .is_some_and(|entry| entry.given_up)
     }
 
     /// Forgets a Task that is gone.
     pub fn forget(&self, uid: &str) {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.mine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -212,7 +262,10 @@ mod tests {
         let fences = Fences::default();
         assert_eq!(fences.permit("u", "other", "me"), PodPermit::Wait(FENCE));
         pass(29).await;
-        assert_eq!(fences.permit("u", "other", "me"), PodPermit::Wait(Duration::from_secs(1)));
+        assert_eq!(
+            fences.permit("u", "other", "me"),
+            PodPermit::Wait(Duration::from_secs(1))
+        );
         pass(1).await;
         assert_eq!(fences.permit("u", "other", "me"), PodPermit::Authorise);
         // a third process took over meanwhile: the wait begins again
@@ -229,11 +282,18 @@ mod tests {
         let fences = Fences::default();
         fences.authorised("u", Instant::now());
         assert_eq!(fences.wait("u", "me.1", "me"), None);
-        assert!(fences.claim("u") && !fences.claim("u"), "one create per authorising write");
+        assert!(
+            fences.claim("u") && !fences.claim("u"),
+            "one create per authorising write"
+        );
         assert_eq!(fences.wait("u", "me.1", "me"), Some(FENCE));
         fences.answered("u");
         assert_eq!(fences.wait("u", "me.1", "me"), None);
-        assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Authorise, "a new create needs a new write");
+        assert_eq!(
+            fences.permit("u", "me.1", "me"),
+            PodPermit::Authorise,
+            "a new create needs a new write"
+        );
         fences.authorised("u", Instant::now());
         assert!(fences.claim("u"));
         pass(30).await;

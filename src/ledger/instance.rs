@@ -38,7 +38,11 @@ pub enum Denied {
 }
 
 /// Adds shares to a status, each checked against what is left there: the arithmetic of I1, I2 and I3.
-pub fn give(object: &ContainerInstance, asks: &[Ask], now: Timestamp) -> (ContainerInstanceStatus, Vec<Option<Denied>>) {
+pub fn give(
+    object: &ContainerInstance,
+    asks: &[Ask],
+    now: Timestamp,
+) -> (ContainerInstanceStatus, Vec<Option<Denied>>) {
     let mut status = object.status.clone().unwrap_or_default();
     let active = object.spec.status == InstanceDesiredStatus::Active
         && status.status == InstanceStatus::Active
@@ -56,7 +60,10 @@ pub fn give(object: &ContainerInstance, asks: &[Ask], now: Timestamp) -> (Contai
         }
         let same_daemon = ask.service.as_ref().is_some_and(|asking| {
             asking.daemon
-                && status.reservations.iter().any(|r| r.service.as_ref().is_some_and(|held| held.uid == asking.uid))
+                && status
+                    .reservations
+                    .iter()
+                    .any(|r| r.service.as_ref().is_some_and(|held| held.uid == asking.uid))
         });
         let denied = if !active {
             Some(Denied::NotActive)
@@ -86,7 +93,10 @@ pub fn give(object: &ContainerInstance, asks: &[Ask], now: Timestamp) -> (Contai
 #[must_use]
 pub fn left(status: &ContainerInstanceStatus) -> Resources {
     let reserved = Resources::sum(status.reservations.iter().map(|r| &r.amounts));
-    status.registered_resources.remaining(&status.foreign).remaining(&reserved)
+    status
+        .registered_resources
+        .remaining(&status.foreign)
+        .remaining(&reserved)
 }
 
 /// What is left as people read it: never below 0.
@@ -105,7 +115,9 @@ impl Ledger {
     pub async fn reserve(&self, instance: &str, asks: &[Ask]) -> Outcome<Vec<Option<Denied>>> {
         let queue = self.queue(instance);
         let _turn = queue.lock().await;
-        let Some(object) = self.cache.instances.named(instance) else { return Outcome::Gone };
+        let Some(object) = self.cache.instances.named(instance) else {
+            return Outcome::Gone;
+        };
         let before = object.status.clone().unwrap_or_default();
         let (after, verdicts) = give(&object, asks, Timestamp::now());
         if before.reservations == after.reservations {
@@ -129,10 +141,16 @@ impl Ledger {
         let _turn = queue.lock().await;
         let mut outcome = Outcome::Gone;
         for _ in 0..REAPPLY_MAX {
-            let Some(object) = self.cache.instances.named(instance) else { return Outcome::Gone };
+            let Some(object) = self.cache.instances.named(instance) else {
+                return Outcome::Gone;
+            };
             let before = object.status.clone().unwrap_or_default();
             if before.ledger_version > LEDGER_VERSION {
-                warn!(instance, version = before.ledger_version, "the ledger is newer than this program; left alone");
+                warn!(
+                    instance,
+                    version = before.ledger_version,
+                    "the ledger is newer than this program; left alone"
+                );
                 return Outcome::Applied(());
             }
             let after = describe(&object);
@@ -152,16 +170,29 @@ impl Ledger {
         after: &ContainerInstanceStatus,
     ) -> Outcome<()> {
         let name = object.name_any();
-        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        let (uid, version) = (
+            object.uid().unwrap_or_default(),
+            object.resource_version().unwrap_or_default(),
+        );
         let change = if object.status.is_none() {
             patch::whole("status", after, &uid, &version)
         } else {
             patch::conditional("status", before, after, &uid, &version)
         };
-        let Some(change) = change else { return Outcome::Applied(()) };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let Some(change) = change else {
+            return Outcome::Applied(());
+        };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let api = self.instances();
-        let outcome = self.send("containerinstance", api.patch_status(&name, &params, &Patch::Merge(change))).await;
+        let outcome = self
+            .send(
+                "containerinstance",
+                api.patch_status(&name, &params, &Patch::Merge(change)),
+            )
+            .await;
         if let Outcome::Refused(text) = &outcome {
             warn!(instance = name, %text, "the API server refused the ledger's write");
         }
@@ -171,7 +202,10 @@ impl Ledger {
     /// Reads the instance from the API server itself.
     pub async fn refresh_instance(&self, instance: &str) -> Option<std::sync::Arc<ContainerInstance>> {
         let api = self.instances();
-        let read = self.send("containerinstance_get", api.get(instance)).await.applied()?;
+        let read = self
+            .send("containerinstance_get", api.get(instance))
+            .await
+            .applied()?;
         self.cache.learn_instance(read);
         self.cache.instances.named(instance)
     }

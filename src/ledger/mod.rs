@@ -9,7 +9,10 @@
 //! Creates carry no version and caches are stale, so "I don't see it" never proves "it can't come": the fences F1 to F5
 //! are in [`fence`] and in the modules named above.
 
-#![allow(clippy::disallowed_methods, reason = "this module and its children are the writers")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this module and its children are the writers"
+)]
 
 pub mod commit;
 pub mod describe;
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use kube::api::PostParams;
 use kube::{Api, Client};
-use rand::RngCore;
+use rand::Rng;
 
 use crate::api::{ContainerInstance, EcsService, Task};
 use crate::cache::Cache;
@@ -60,7 +63,14 @@ impl Ledger {
     #[must_use]
     pub fn new(client: Client, cache: Arc<Cache>, metrics: Metrics) -> Self {
         let process: Arc<str> = random_id().into();
-        Self { client, cache, metrics, process, fences: Arc::default(), queues: Arc::default() }
+        Self {
+            client,
+            cache,
+            metrics,
+            process,
+            fences: Arc::default(),
+            queues: Arc::default(),
+        }
     }
 
     /// Id of this process, as it stands in `authorised-by`.
@@ -110,13 +120,14 @@ impl Ledger {
 
 /// Parameters of every create and update here.
 fn post() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 /// A new id: 32 hex digits, never used twice. (ARN-1, F4)
 #[must_use]
 pub fn random_id() -> String {
-    let mut bytes = [0u8; 16];
-    rand::rng().fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", rand::rng().random::<u128>())
 }

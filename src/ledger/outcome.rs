@@ -76,7 +76,11 @@ mod tests {
     use super::*;
 
     fn outcome(code: u16, reason: &str) -> &'static str {
-        let status = Status { code, reason: reason.to_owned(), ..Status::default() };
+        let status = Status {
+            code,
+            reason: reason.to_owned(),
+            ..Status::default()
+        };
         Outcome::<()>::from(Err(kube::Error::Api(Box::new(status)))).label()
     }
 

@@ -10,7 +10,9 @@ pub fn difference(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;
     }
-    let (Value::Object(old), Value::Object(new)) = (old, new) else { return Some(new.clone()) };
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return Some(new.clone());
+    };
     let mut patch = Map::new();
     for (key, value) in new {
         let changed = match old.get(key) {
@@ -41,7 +43,9 @@ pub fn conditional<T: Serialize>(part: &str, old: &T, new: &T, uid: &str, versio
 /// A merge patch that sets the whole `part`, conditional on the version and uid of the object.
 pub fn whole<T: Serialize>(part: &str, new: &T, uid: &str, version: &str) -> Option<Value> {
     let mut patch = json!({ "metadata": { "uid": uid, "resourceVersion": version } });
-    patch.as_object_mut()?.insert(part.to_owned(), serde_json::to_value(new).ok()?);
+    patch
+        .as_object_mut()?
+        .insert(part.to_owned(), serde_json::to_value(new).ok()?);
     Some(patch)
 }
 
@@ -61,6 +65,9 @@ mod tests {
     #[test]
     fn the_patch_names_uid_and_version() {
         let patch = conditional("status", &json!({ "a": 1 }), &json!({ "a": 2 }), "u", "7").unwrap();
-        assert_eq!(patch, json!({ "metadata": { "uid": "u", "resourceVersion": "7" }, "status": { "a": 2 } }));
+        assert_eq!(
+            patch,
+            json!({ "metadata": { "uid": "u", "resourceVersion": "7" }, "status": { "a": 2 } })
+        );
     }
 }

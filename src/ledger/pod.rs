@@ -37,14 +37,21 @@ impl Ledger {
         let instance = task.spec.container_instance.clone().unwrap_or_default();
         let holds = |object: &crate::api::ContainerInstance| {
             let entries = object.status.iter().flat_map(|s| &s.reservations);
-            entries.into_iter().any(|r| r.task == key.name && r.namespace == key.namespace)
+            entries
+                .into_iter()
+                .any(|r| r.task == key.name && r.namespace == key.namespace)
         };
         match self.fences.age(&uid) {
             None => return PodCreated::Unknown,
             Some(age) if age >= AUTHORISATION => return PodCreated::Unknown,
             Some(_) => {}
         }
-        if !self.cache.instances.named(&instance).is_some_and(|object| holds(&object)) {
+        if !self
+            .cache
+            .instances
+            .named(&instance)
+            .is_some_and(|object| holds(&object))
+        {
             return PodCreated::NoShare;
         }
         if !self.fences.claim(&uid) {
@@ -90,15 +97,23 @@ impl Ledger {
 
     /// Asks the kubelet to stop a Pod, with its own grace period.
     pub async fn delete_pod(&self, pod: &Pod) -> Outcome<()> {
-        let preconditions = Preconditions { uid: pod.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let preconditions = Preconditions {
+            uid: pod.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
         let api = self.pods(&pod.namespace().unwrap_or_default());
         let name = pod.name_any();
-        self.send("pod_delete", api.delete(&name, &params)).await.map(|answer| {
-            if let Some(object) = answer.left() {
-                self.cache.pods.put(object);
-            }
-        })
+        self.send("pod_delete", api.delete(&name, &params))
+            .await
+            .map(|answer| {
+                if let Some(object) = answer.left() {
+                    self.cache.pods.put(object);
+                }
+            })
     }
 
     /// Lets a Pod go whose end is recorded: its finalizer is taken off. (F5)
@@ -111,10 +126,15 @@ impl Ledger {
         let change = json!({
             "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version(), "finalizers": left },
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let api = self.pods(&pod.namespace().unwrap_or_default());
         let name = pod.name_any();
-        let outcome = self.send("pod", api.patch(&name, &params, &Patch::Merge(change))).await;
+        let outcome = self
+            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
+            .await;
         match outcome {
             Outcome::Applied(answer) => {
                 if answer.meta().deletion_timestamp.is_none() {
@@ -123,7 +143,10 @@ impl Ledger {
                 Outcome::Applied(())
             }
             Outcome::Stale => {
-                warn!(pod = name, "the Pod moved while its finalizer was taken off; again");
+                warn!(
+                    pod = name,
+                    "the Pod moved while its finalizer was taken off; again"
+                );
                 self.read_pod(&pod.namespace().unwrap_or_default(), &name).await;
                 Outcome::Stale
             }

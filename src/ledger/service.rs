@@ -29,7 +29,10 @@ pub struct Placed {
 /// Gives every start its id: the one allocated earlier, or a new one.
 #[must_use]
 pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
-    let placed = |start: &Start| Placed { id: start.id.clone().unwrap_or_else(random_id), start: start.clone() };
+    let placed = |start: &Start| Placed {
+        id: start.id.clone().unwrap_or_else(random_id),
+        start: start.clone(),
+    };
     plan.start.iter().map(placed).collect()
 }
 
@@ -42,12 +45,20 @@ pub fn lists(
     placed: &[Placed],
 ) -> (Vec<Allocation>, Vec<StopMark>) {
     let key = |id: &str| Key::new(&service.key.namespace, id);
-    let mut allocations: Vec<Allocation> =
-        service.allocations.iter().filter(|a| world.task(&key(&a.id)).is_none()).cloned().collect();
+    let mut allocations: Vec<Allocation> = service
+        .allocations
+        .iter()
+        .filter(|a| world.task(&key(&a.id)).is_none())
+        .cloned()
+        .collect();
     if service.strategy == SchedulingStrategy::Replica {
         for Placed { id, start } in placed.iter().filter(|p| p.start.id.is_none()) {
             let created_at = world.now.to_string();
-            allocations.push(Allocation { id: id.clone(), deployment: start.deployment.clone(), created_at });
+            allocations.push(Allocation {
+                id: id.clone(),
+                deployment: start.deployment.clone(),
+                created_at,
+            });
         }
     }
     let holds = |mark: &&StopMark| match world.task(&key(&mark.id)) {
@@ -70,10 +81,18 @@ pub fn lists(
 }
 
 /// Adds event texts, newest first, leaving out what was said before and whose cause has not gone. (EVT-1, EVT-2)
-pub fn add_events(events: &mut Vec<ServiceEvent>, name: &str, texts: &[String], now: Timestamp) -> Vec<String> {
+pub fn add_events(
+    events: &mut Vec<ServiceEvent>,
+    name: &str,
+    texts: &[String],
+    now: Timestamp,
+) -> Vec<String> {
     let mut said = Vec::new();
     for text in texts {
-        let message: String = format!("(service {name}) {text}").chars().take(super::task::REASON_MAX).collect();
+        let message: String = format!("(service {name}) {text}")
+            .chars()
+            .take(super::task::REASON_MAX)
+            .collect();
         let repeats = !text.starts_with("has started ") && !text.starts_with("has stopped ");
         // a start or stop since then means that the cause had gone
         let still = events
@@ -81,12 +100,21 @@ pub fn add_events(events: &mut Vec<ServiceEvent>, name: &str, texts: &[String], 
             .take_while(|e| !e.message.contains(") has started ") && !e.message.contains(") has stopped "))
             .find(|e| e.message == message);
         let recent = still.is_some_and(|e| {
-            e.created_at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at).as_secs() < REPEAT_SECONDS)
+            e.created_at
+                .parse::<Timestamp>()
+                .is_ok_and(|at| now.duration_since(at).as_secs() < REPEAT_SECONDS)
         });
         if repeats && recent {
             continue;
         }
-        events.insert(0, ServiceEvent { id: random_id(), created_at: now.to_string(), message: message.clone() });
+        events.insert(
+            0,
+            ServiceEvent {
+                id: random_id(),
+                created_at: now.to_string(),
+                message: message.clone(),
+            },
+        );
         said.push(message);
     }
     events.truncate(EVENTS_MAX);
@@ -120,10 +148,12 @@ pub fn next_status(
     let old = object.status.clone().unwrap_or_default();
     let mut next = old.clone();
     let count = |last: fn(LastStatus) -> bool| {
-        let tasks = world.tasks_of(&service.uid).filter(|t| t.desired == DesiredStatus::Running && last(t.last));
+        let tasks = world
+            .tasks_of(&service.uid)
+            .filter(|t| t.desired == DesiredStatus::Running && last(t.last));
         i64::try_from(tasks.count()).unwrap_or(i64::MAX)
     };
-    next.status = if service.deleting { "DRAINING" } else { "ACTIVE" }.to_owned();
+    if service.deleting { "DRAINING" } else { "ACTIVE" }.clone_into(&mut next.status);
     next.observed_generation = object.metadata.generation;
     next.desired_count = i64::from(plan.desired_count);
     next.running_count = count(|last| last == LastStatus::Running);
@@ -150,7 +180,11 @@ pub fn next_status(
         Some(why) => State::yes("ActionNeeded", why),
         None => State::no("AsExpected", "nothing is needed from the user"),
     };
-    let states = [("Ready", ready), ("Progressing", progressing), ("Stalled", stalled)];
+    let states = [
+        ("Ready", ready),
+        ("Progressing", progressing),
+        ("Stalled", stalled),
+    ];
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
     let said = add_events(&mut next.events, &service.ecs_name, texts, world.now);
     if next != old {
@@ -167,12 +201,20 @@ fn placement_summary(plan: &ServicePlan) -> String {
         .iter()
         .take(5)
         .map(|f| {
-            let detail = if f.detail.is_empty() { String::new() } else { format!(" ({})", f.detail) };
+            let detail = if f.detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", f.detail)
+            };
             format!("{}: {}{detail}", f.container_instance, f.reason)
         })
         .collect();
     let more = plan.failures.len().saturating_sub(parts.len());
-    let tail = if more > 0 { format!("; and {more} more in status.placementFailures") } else { String::new() };
+    let tail = if more > 0 {
+        format!("; and {more} more in status.placementFailures")
+    } else {
+        String::new()
+    };
     format!("a task waits for room: {}{tail}", parts.join("; "))
 }
 
@@ -180,17 +222,30 @@ impl Ledger {
     /// Writes a service's status, if it differs, on the version the plan was made on.
     pub async fn write_service(&self, object: &EcsService, next: &EcsServiceStatus) -> Outcome<()> {
         let before = object.status.clone().unwrap_or_default();
-        let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+        let (uid, version) = (
+            object.uid().unwrap_or_default(),
+            object.resource_version().unwrap_or_default(),
+        );
         let change = match &object.status {
             None => patch::whole("status", next, &uid, &version),
             Some(_) => patch::conditional("status", &before, next, &uid, &version),
         };
-        let Some(change) = change else { return Outcome::Applied(()) };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let Some(change) = change else {
+            return Outcome::Applied(());
+        };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
         let api = self.services(&namespace);
-        let outcome = self.send("ecsservice", api.patch_status(&name, &params, &Patch::Merge(change))).await;
+        let outcome = self
+            .send(
+                "ecsservice",
+                api.patch_status(&name, &params, &Patch::Merge(change)),
+            )
+            .await;
         if matches!(outcome, Outcome::Stale)
             && let Some(read) = self.send("ecsservice_get", api.get(&name)).await.applied()
         {

@@ -46,8 +46,10 @@ impl Ledger {
         task.metadata.namespace = Some(key.namespace.clone());
         task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
         task.metadata.labels = Some(task_labels(&task.spec));
-        task.metadata.annotations =
-            Some(BTreeMap::from([(labels::AUTHORISED_BY.to_owned(), self.fences.author(self.process()))]));
+        task.metadata.annotations = Some(BTreeMap::from([(
+            labels::AUTHORISED_BY.to_owned(),
+            self.fences.author(self.process()),
+        )]));
         let begun = Instant::now();
         let api = self.tasks(&key.namespace);
         match self.send("task", api.create(&post(), &task)).await {
@@ -58,7 +60,8 @@ impl Ledger {
             }
             Outcome::Exists => match self.read_task(key).await {
                 Some(found)
-                    if found.spec.container_instance == task.spec.container_instance && !found.spec.tombstone =>
+                    if found.spec.container_instance == task.spec.container_instance
+                        && !found.spec.tombstone =>
                 {
                     Created::Before
                 }
@@ -99,7 +102,14 @@ impl Ledger {
     }
 
     /// Tells a Task to stop, if it is still as it was decided on.
-    pub async fn stop_task(&self, key: &Key, uid: &str, version: &str, code: StopCode, reason: &str) -> Outcome<()> {
+    pub async fn stop_task(
+        &self,
+        key: &Key,
+        uid: &str,
+        version: &str,
+        code: StopCode,
+        reason: &str,
+    ) -> Outcome<()> {
         let change = json!({
             "metadata": { "uid": uid, "resourceVersion": version },
             "spec": { "desiredStatus": "STOPPED", "stopCode": code, "stoppedReason": cut(reason) },
@@ -136,40 +146,62 @@ impl Ledger {
             warn!(task = task.name_any(), "a STOPPED task does not return");
             return Outcome::Applied(());
         }
-        let (uid, version) = (task.uid().unwrap_or_default(), task.resource_version().unwrap_or_default());
+        let (uid, version) = (
+            task.uid().unwrap_or_default(),
+            task.resource_version().unwrap_or_default(),
+        );
         let change = match &task.status {
             None => patch::whole("status", status, &uid, &version),
             Some(_) => patch::conditional("status", &before, status, &uid, &version),
         };
-        let Some(change) = change else { return Outcome::Applied(()) };
-        self.patch_task(&crate::cache::store::key_of(task), change, true).await
+        let Some(change) = change else {
+            return Outcome::Applied(());
+        };
+        self.patch_task(&crate::cache::store::key_of(task), change, true)
+            .await
     }
 
     /// Lets a Task go: its finalizer is taken off.
     pub async fn free_task(&self, task: &Task) -> Outcome<()> {
-        let left: Vec<&String> = task.finalizers().iter().filter(|f| *f != finalizers::TASK).collect();
+        let left: Vec<&String> = task
+            .finalizers()
+            .iter()
+            .filter(|f| *f != finalizers::TASK)
+            .collect();
         let change = json!({
             "metadata": { "uid": task.uid(), "resourceVersion": task.resource_version(), "finalizers": left },
         });
-        self.patch_task(&crate::cache::store::key_of(task), change, false).await
+        self.patch_task(&crate::cache::store::key_of(task), change, false)
+            .await
     }
 
     /// Deletes a Task that has been STOPPED for long enough.
     pub async fn delete_task(&self, task: &Task) -> Outcome<()> {
-        let preconditions =
-            Preconditions { uid: task.uid(), resource_version: task.resource_version() };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let preconditions = Preconditions {
+            uid: task.uid(),
+            resource_version: task.resource_version(),
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
         let api = self.tasks(&task.namespace().unwrap_or_default());
         let name = task.name_any();
-        self.send("task_delete", api.delete(&name, &params)).await.map(drop)
+        self.send("task_delete", api.delete(&name, &params))
+            .await
+            .map(drop)
     }
 
     async fn patch_task(&self, key: &Key, change: serde_json::Value, status: bool) -> Outcome<()> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let api: Api<Task> = self.tasks(&key.namespace);
         let change = Patch::Merge(change);
         let outcome = if status {
-            self.send("task_status", api.patch_status(&key.name, &params, &change)).await
+            self.send("task_status", api.patch_status(&key.name, &params, &change))
+                .await
         } else {
             self.send("task", api.patch(&key.name, &params, &change)).await
         };

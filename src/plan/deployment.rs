@@ -2,6 +2,8 @@
 //!
 //! Timestamps and texts change only with a deployment's state, so an unchanged world gives the very same list.
 
+use std::sync::Arc;
+
 use super::members::{Member, Phase, count, deployments_held, wanted_count};
 use super::world::{Definition, Key, Service, World};
 use super::{ServicePlan, choice, eligibility, texts};
@@ -76,8 +78,15 @@ fn wish_is_new(service: &Service) -> bool {
         .is_none_or(|p| p.requested != service.requested_definition || p.forced != service.forced)
 }
 
+/// The definition of the deployment that the service's wish will make, if it is new and can be had.
+pub(super) fn wished<'a>(world: &'a World, service: &Service) -> Option<&'a Arc<Definition>> {
+    wish_is_new(service)
+        .then(|| resolve(world, service).ok())
+        .flatten()
+}
+
 /// The definition a new deployment would use, if tasks can be made of it. (TD-4, TD-5)
-fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Definition, String> {
+fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Arc<Definition>, String> {
     let (namespace, wanted) = (&service.key.namespace, &service.requested_definition);
     let Some(definition) = world.definition(namespace, wanted) else {
         return Err(format!(
@@ -116,16 +125,11 @@ pub(super) fn recipe<'a>(
     plan: &mut ServicePlan,
 ) -> Option<Recipe<'a>> {
     let primary = plan.deployments.first()?;
-    let key = Key::new(&service.key.namespace, &primary.task_definition_name);
-    let definition = world
-        .definitions
-        .get(&key)
-        .filter(|d| d.uid == primary.task_definition_uid);
-    let made = match definition {
+    let made = match lookup(world, service, primary) {
         None => Err(format!(
             "{} TaskDefinition {} of deployment {} is gone. Create a new revision and name it in spec.taskDefinition.",
             texts::NO_DEFINITION,
-            key.name,
+            primary.task_definition_name,
             primary.id
         )),
         Some(definition) => recipe_of(service, definition),
@@ -137,6 +141,19 @@ pub(super) fn recipe<'a>(
             None
         }
     }
+}
+
+/// The definition of a deployment, if it still exists as the same object.
+pub(super) fn lookup<'a>(
+    world: &'a World,
+    service: &Service,
+    deployment: &Deployment,
+) -> Option<&'a Arc<Definition>> {
+    let key = Key::new(&service.key.namespace, &deployment.task_definition_name);
+    world
+        .definitions
+        .get(&key)
+        .filter(|d| d.uid == deployment.task_definition_uid)
 }
 
 /// Whether the service may place tasks now; otherwise `stalled` says why not.

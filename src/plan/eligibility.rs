@@ -4,9 +4,11 @@
 //! attributes, the constraints hold, the resources are there.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::deployment;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
 use crate::domain::records::{InstanceStatus, PlacementFailure, SchedulingStrategy};
@@ -249,14 +251,15 @@ pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> 
 
 /// The definition of a service's PRIMARY deployment, if it still exists as the same object.
 #[must_use]
-pub fn primary_definition<'a>(world: &'a World, service: &Service) -> Option<&'a Definition> {
-    let primary = service.primary()?;
-    let key = Key::new(&service.key.namespace, &primary.task_definition_name);
-    world
-        .definitions
-        .get(&key)
-        .map(AsRef::as_ref)
-        .filter(|d| d.uid == primary.task_definition_uid)
+pub fn primary_definition<'a>(world: &'a World, service: &Service) -> Option<&'a Arc<Definition>> {
+    deployment::lookup(world, service, service.primary()?)
+}
+
+/// The definition that the next task of the service is made from: what it asks for, if that can be had, counts from
+/// the moment it is asked for. (DAEMON-22)
+#[must_use]
+pub fn wished_definition<'a>(world: &'a World, service: &Service) -> Option<&'a Arc<Definition>> {
+    deployment::wished(world, service).or_else(|| primary_definition(world, service))
 }
 
 /// Whether a daemon service belongs on the instance: ACTIVE and all rules hold; connected or not. (DAEMON-1, DAEMON-12)
@@ -283,24 +286,47 @@ pub fn daemon_eligible(
         .is_none()
 }
 
+/// A daemon service that may place tasks, with the definition its next tasks are made from.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    service: Arc<Service>,
+    definition: Arc<Definition>,
+}
+
+/// Claims of a cluster's daemon services, the oldest first.
+#[must_use]
+pub fn claims(world: &World, cluster: &str) -> Vec<Claim> {
+    let mut claims: Vec<Claim> = world
+        .services
+        .values()
+        .filter(|s| s.strategy == SchedulingStrategy::Daemon && !s.deleting && s.cluster == cluster)
+        .filter(|s| may_place(world, s).is_none())
+        .filter_map(|service| {
+            Some(Claim {
+                definition: Arc::clone(wished_definition(world, service)?),
+                service: Arc::clone(service),
+            })
+        })
+        .collect();
+    claims
+        .sort_by(|a, b| (a.service.created_at, &a.service.key).cmp(&(b.service.created_at, &b.service.key)));
+    claims
+}
+
 /// Room on the instance that daemons which belong there and are not yet there hold back from all other tasks: for an
 /// absent daemon its whole demand, for one under update what the new revision needs on top. A daemon that can never
 /// fit there holds back nothing. (DAEMON-21, DAEMON-22, DAEMON-26)
 #[must_use]
 pub fn withheld(world: &World, instance: &Instance) -> Resources {
-    let mut daemons: Vec<_> = world
-        .services
-        .values()
-        .filter(|s| s.strategy == SchedulingStrategy::Daemon && !s.deleting && s.cluster == instance.cluster)
-        .filter(|s| may_place(world, s).is_none())
-        .collect();
-    daemons.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
+    withheld_by(world, instance, &claims(world, &instance.cluster))
+}
+
+/// [`withheld`], by the [`claims`] of the instance's cluster.
+#[must_use]
+pub fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
     let mut total = Resources::default();
     let mut room = instance.registered.remaining(&instance.foreign);
-    for service in daemons {
-        let Some(definition) = primary_definition(world, service) else {
-            continue;
-        };
+    for Claim { service, definition } in claims {
         let Ok(demand) = &definition.demand else { continue };
         if !daemon_eligible(world, service, definition, instance) || room.lack_for(demand).is_some() {
             continue;

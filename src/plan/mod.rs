@@ -6,6 +6,10 @@ pub mod deployment;
 mod drain;
 pub mod eligibility;
 mod members;
+mod placement;
+mod ranking;
+mod replica;
+mod scale_in;
 mod teardown;
 #[cfg(test)]
 mod testing;
@@ -98,7 +102,6 @@ pub fn service(world: &World, key: &Key) -> ServicePlan {
     match service.strategy {
         _ if service.deleting => teardown::plan(world, service),
         SchedulingStrategy::Daemon => daemon::plan(world, service),
-        // Follows.
-        SchedulingStrategy::Replica => ServicePlan::default(),
+        SchedulingStrategy::Replica => replica::plan(world, service),
     }
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use crate::api::{
-    ContainerInstance, EcsCluster, EcsClusterStatus, EcsService, TaskDefinition, TaskDefinitionStatus, finalizers,
-    labels,
+    ContainerInstance, EcsCluster, EcsClusterStatus, EcsService, TaskDefinition, TaskDefinitionStatus,
+    finalizers, labels,
 };
 use crate::cache::Cache;
 use crate::controllers::errors::Error;
@@ -55,21 +55,35 @@ impl Applier {
     pub async fn release_service(&self, object: &EcsService) -> Result<(), Error> {
         let newest = self.cache.services.get(&crate::cache::store::key_of(object));
         let api: Api<EcsService> = self.namespaced(object);
-        self.finalizers(&api, newest.as_deref().unwrap_or(object), finalizers::SERVICE, false).await?;
-        info!(service = object.name_any(), namespace = object.namespace(), "deleted: every task has STOPPED");
+        self.finalizers(
+            &api,
+            newest.as_deref().unwrap_or(object),
+            finalizers::SERVICE,
+            false,
+        )
+        .await?;
+        info!(
+            service = object.name_any(),
+            namespace = object.namespace(),
+            "deleted: every task has STOPPED"
+        );
         Ok(())
     }
 
     /// Puts our finalizer on a cluster.
     pub async fn hold_cluster(&self, object: &EcsCluster) -> Result<(), Error> {
         let api: Api<EcsCluster> = self.global();
-        self.finalizers(&api, object, finalizers::CLUSTER, true).await.map(drop)
+        self.finalizers(&api, object, finalizers::CLUSTER, true)
+            .await
+            .map(drop)
     }
 
     /// Takes our finalizer off a cluster without instances.
     pub async fn release_cluster(&self, object: &EcsCluster) -> Result<(), Error> {
         let api: Api<EcsCluster> = self.global();
-        self.finalizers(&api, object, finalizers::CLUSTER, false).await.map(drop)
+        self.finalizers(&api, object, finalizers::CLUSTER, false)
+            .await
+            .map(drop)
     }
 
     /// Lets an instance go whose node is gone and on which nothing is reserved.
@@ -80,14 +94,28 @@ impl Applier {
             warn!(instance = name, %error, "cannot deregister yet");
             return;
         }
-        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let preconditions = Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
         let outcome = self.send(api.delete(&name, &params)).await;
-        info!(instance = name, outcome = outcome.label(), "deregistered: the node is gone");
+        info!(
+            instance = name,
+            outcome = outcome.label(),
+            "deregistered: the node is gone"
+        );
     }
 
     /// Writes a definition's status.
-    pub async fn report_definition(&self, object: &TaskDefinition, next: &TaskDefinitionStatus) -> Result<(), Error> {
+    pub async fn report_definition(
+        &self,
+        object: &TaskDefinition,
+        next: &TaskDefinitionStatus,
+    ) -> Result<(), Error> {
         let api: Api<TaskDefinition> = self.namespaced(object);
         self.status(&api, object, object.status.as_ref(), next).await
     }
@@ -100,7 +128,12 @@ impl Applier {
 
     /// Makes sure that held Pods of a namespace can't be evicted: the operator stops them in their turn. (DAEMON-43)
     pub async fn ensure_hold(&self, namespace: &str) {
-        if self.cache.budgets.get(&Key::new(namespace, HOLD_BUDGET)).is_some() {
+        if self
+            .cache
+            .budgets
+            .get(&Key::new(namespace, HOLD_BUDGET))
+            .is_some()
+        {
             return;
         }
         let budget = json!({
@@ -115,9 +148,16 @@ impl Applier {
         });
         let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        match self.send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(budget))).await {
+        match self
+            .send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(budget)))
+            .await
+        {
             Outcome::Applied(budget) => drop(self.cache.budgets.put(budget)),
-            other => warn!(namespace, outcome = other.label(), "cannot make the PodDisruptionBudget that holds daemons"),
+            other => warn!(
+                namespace,
+                outcome = other.label(),
+                "cannot make the PodDisruptionBudget that holds daemons"
+            ),
         }
     }
 
@@ -125,7 +165,10 @@ impl Applier {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        Api::namespaced(self.client.clone(), &object.meta().namespace.clone().unwrap_or_default())
+        Api::namespaced(
+            self.client.clone(),
+            &object.meta().namespace.clone().unwrap_or_default(),
+        )
     }
 
     fn global<K>(&self) -> Api<K>
@@ -142,7 +185,13 @@ impl Applier {
         }
     }
 
-    async fn finalizers<K>(&self, api: &Api<K>, object: &K, ours: &str, wanted: bool) -> Result<Option<K>, Error>
+    async fn finalizers<K>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        ours: &str,
+        wanted: bool,
+    ) -> Result<Option<K>, Error>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
@@ -159,7 +208,10 @@ impl Applier {
                 "uid": object.meta().uid, "resourceVersion": object.meta().resource_version, "finalizers": next,
             },
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = object.meta().name.clone().unwrap_or_default();
         match self.send(api.patch(&name, &params, &Patch::Merge(change))).await {
             Outcome::Applied(answer) => Ok(Some(answer)),
@@ -181,9 +233,15 @@ impl Applier {
             None => patch::whole("status", next, &uid, &version),
         };
         let Some(change) = change else { return Ok(()) };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = object.meta().name.clone().unwrap_or_default();
-        match self.send(api.patch_status(&name, &params, &Patch::Merge(change))).await {
+        match self
+            .send(api.patch_status(&name, &params, &Patch::Merge(change)))
+            .await
+        {
             // a conflict comes with an event that wakes us again
             Outcome::Applied(_) | Outcome::Gone | Outcome::Stale => Ok(()),
             Outcome::Refused(text) => Err(Error::Refused(text)),

@@ -41,12 +41,19 @@ pub async fn serve(
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another address with --admin-listen"))?;
-    let admin = Admin { cache, metrics, started: Instant::now(), beat: Arc::default() };
+    let admin = Admin {
+        cache,
+        metrics,
+        started: Instant::now(),
+        beat: Arc::default(),
+    };
     let pulse = admin.clone();
     let beating = stop.clone();
     let heartbeat = async move {
         while !beating.is_cancelled() {
-            pulse.beat.store(pulse.started.elapsed().as_secs(), Ordering::Relaxed);
+            pulse
+                .beat
+                .store(pulse.started.elapsed().as_secs(), Ordering::Relaxed);
             tokio::time::sleep(HEARTBEAT).await;
         }
     };
@@ -61,8 +68,16 @@ pub async fn serve(
 }
 
 async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
-    let age = admin.started.elapsed().as_secs().saturating_sub(admin.beat.load(Ordering::Relaxed));
-    if age > HEARTBEAT_MAX.as_secs() { (StatusCode::SERVICE_UNAVAILABLE, "stuck") } else { (StatusCode::OK, "ok") }
+    let age = admin
+        .started
+        .elapsed()
+        .as_secs()
+        .saturating_sub(admin.beat.load(Ordering::Relaxed));
+    if age > HEARTBEAT_MAX.as_secs() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stuck")
+    } else {
+        (StatusCode::OK, "ok")
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {

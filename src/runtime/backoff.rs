@@ -16,12 +16,19 @@ impl Backoff {
     /// From `first` to `max`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
-        Self { first, max, attempt: 0 }
+        Self {
+            first,
+            max,
+            attempt: 0,
+        }
     }
 
     /// The next wait.
-    pub fn next(&mut self) -> Duration {
-        let nominal = self.first.saturating_mul(2u32.saturating_pow(self.attempt)).min(self.max);
+    pub fn wait(&mut self) -> Duration {
+        let nominal = self
+            .first
+            .saturating_mul(2u32.saturating_pow(self.attempt))
+            .min(self.max);
         self.attempt = self.attempt.saturating_add(1);
         jittered(nominal)
     }

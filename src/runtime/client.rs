@@ -18,17 +18,20 @@ pub async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.context("cannot use the kubeconfig")?
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .context("cannot use the kubeconfig")?
         }
-        None => Config::incluster().context(
-            "not running in a cluster: name a kubeconfig with --kubeconfig or KUBECONFIG",
-        )?,
+        None => Config::incluster()
+            .context("not running in a cluster: name a kubeconfig with --kubeconfig or KUBECONFIG")?,
     };
     config.connect_timeout = Some(Duration::from_secs(5));
     config.write_timeout = Some(REQUEST_TIMEOUT);
     config.read_timeout = None;
     let agent = concat!("ecs-operator/", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(agent)));
+    config
+        .headers
+        .push((http::header::USER_AGENT, HeaderValue::from_static(agent)));
     Ok(config)
 }
 
@@ -41,12 +44,18 @@ pub fn reader(config: Config) -> anyhow::Result<Client> {
 pub fn writer(mut config: Config) -> anyhow::Result<Client> {
     config.default_retry = false;
     let layer = MapRequestLayer::new(with_deadline);
-    Ok(ClientBuilder::try_from(config).context("cannot make a client")?.with_layer(&layer).build())
+    Ok(ClientBuilder::try_from(config)
+        .context("cannot make a client")?
+        .with_layer(&layer)
+        .build())
 }
 
 /// Adds `timeout` to the query of requests that write, so that the server gives up when we do (T2).
 fn with_deadline(mut request: Request<Body>) -> Request<Body> {
-    let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+    let writes = matches!(
+        *request.method(),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+    );
     if !writes {
         return request;
     }
@@ -69,14 +78,24 @@ mod tests {
     use super::*;
 
     fn uri_of(method: Method, uri: &str) -> String {
-        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap();
         with_deadline(request).uri().to_string()
     }
 
     #[test]
     fn writes_carry_a_deadline_for_the_server() {
         assert_eq!(uri_of(Method::POST, "/api/v1/pods"), "/api/v1/pods?timeout=10s");
-        assert_eq!(uri_of(Method::PATCH, "/x?fieldManager=f"), "/x?fieldManager=f&timeout=10s");
-        assert_eq!(uri_of(Method::GET, "/api/v1/pods?watch=true"), "/api/v1/pods?watch=true");
+        assert_eq!(
+            uri_of(Method::PATCH, "/x?fieldManager=f"),
+            "/x?fieldManager=f&timeout=10s"
+        );
+        assert_eq!(
+            uri_of(Method::GET, "/api/v1/pods?watch=true"),
+            "/api/v1/pods?watch=true"
+        );
     }
 }

@@ -29,7 +29,13 @@ pub struct LeaseName {
 }
 
 /// Competes for the lease until `stop`, telling `leads`; then gives it back.
-pub async fn run(client: Client, lease: LeaseName, leads: watch::Sender<bool>, metrics: Metrics, stop: CancellationToken) {
+pub async fn run(
+    client: Client,
+    lease: LeaseName,
+    leads: watch::Sender<bool>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
     while !stop.is_cancelled() {
         let built = LeaseManagerBuilder::new(client.clone(), &lease.name)
@@ -41,36 +47,36 @@ pub async fn run(client: Client, lease: LeaseName, leads: watch::Sender<bool>, m
             .build()
             .await;
         match built {
-            Ok(manager) => {
-                loop {
-                    let state = tokio::select! {
-                        () = stop.cancelled() => {
-                            let _ = tokio::time::timeout(Duration::from_secs(3), manager.release()).await;
-                            return;
-                        }
-                        state = manager.changed() => state,
-                    };
-                    match state {
-                        Ok(holds) => {
-                            backoff.reset();
-                            info!(holds, "lease");
-                            metrics.leads(holds);
-                            leads.send_replace(holds);
-                        }
-                        Err(error) => {
-                            warn!(%error, "lease failed; planning pauses until it is held again");
-                            break;
-                        }
+            Ok(manager) => loop {
+                let state = tokio::select! {
+                    () = stop.cancelled() => {
+                        let _ = tokio::time::timeout(Duration::from_secs(3), manager.release()).await;
+                        return;
+                    }
+                    state = manager.changed() => state,
+                };
+                match state {
+                    Ok(holds) => {
+                        backoff.reset();
+                        info!(holds, "lease");
+                        metrics.leads(holds);
+                        leads.send_replace(holds);
+                    }
+                    Err(error) => {
+                        warn!(%error, "lease failed; planning pauses until it is held again");
+                        break;
                     }
                 }
+            },
+            Err(error) => {
+                warn!(%error, namespace = lease.namespace, name = lease.name, "cannot use the lease");
             }
-            Err(error) => warn!(%error, namespace = lease.namespace, name = lease.name, "cannot use the lease"),
         }
         metrics.leads(false);
         leads.send_replace(false);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(backoff.next()) => {}
+            () = tokio::time::sleep(backoff.wait()) => {}
         }
     }
 }

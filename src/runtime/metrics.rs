@@ -72,49 +72,94 @@ impl Default for Metrics {
         let waits = Family::default();
         let violations = Family::default();
         let leader = Gauge::default();
-        registry.register("ledger_commits", "Writes of the ledger by object and outcome", commits.clone());
-        registry.register("reconciles", "Reconciles by controller and outcome", reconciles.clone());
+        registry.register(
+            "ledger_commits",
+            "Writes of the ledger by object and outcome",
+            commits.clone(),
+        );
+        registry.register(
+            "reconciles",
+            "Reconciles by controller and outcome",
+            reconciles.clone(),
+        );
         let help = "Time a reconcile took";
         registry.register_with_unit("reconcile_duration", help, Unit::Seconds, durations.clone());
         registry.register("reconciles_in_flight", "Reconciles under way", in_flight.clone());
-        registry.register("plan_actions", "Actions that planners decided on", actions.clone());
+        registry.register(
+            "plan_actions",
+            "Actions that planners decided on",
+            actions.clone(),
+        );
         registry.register("cache_objects", "Objects in the stores", objects.clone());
-        registry.register("freshness_waits", "Plans put off until the store has caught up", waits.clone());
-        registry.register("invariant_violations", "Broken invariants; alert above 0", violations.clone());
+        registry.register(
+            "freshness_waits",
+            "Plans put off until the store has caught up",
+            waits.clone(),
+        );
+        registry.register(
+            "invariant_violations",
+            "Broken invariants; alert above 0",
+            violations.clone(),
+        );
         registry.register("leader", "Whether this replica holds the lease", leader.clone());
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", version);
         let registry = Arc::new(registry);
-        Self { registry, commits, reconciles, durations, in_flight, actions, objects, waits, violations, leader }
+        Self {
+            registry,
+            commits,
+            reconciles,
+            durations,
+            in_flight,
+            actions,
+            objects,
+            waits,
+            violations,
+            leader,
+        }
     }
 }
 
 impl Metrics {
     /// A write of the ledger ended.
     pub fn commit(&self, object: &'static str, outcome: &'static str) {
-        self.commits.get_or_create(&CommitLabels { object, outcome }).inc();
+        self.commits
+            .get_or_create(&CommitLabels { object, outcome })
+            .inc();
     }
 
     /// A reconcile begins.
     pub fn begin(&self, controller: &'static str) {
-        self.in_flight.get_or_create(&ControllerLabel { controller }).inc();
+        self.in_flight
+            .get_or_create(&ControllerLabel { controller })
+            .inc();
     }
 
     /// A reconcile ended.
     pub fn end(&self, controller: &'static str, outcome: &'static str, seconds: f64) {
-        self.in_flight.get_or_create(&ControllerLabel { controller }).dec();
-        self.durations.get_or_create(&ControllerLabel { controller }).observe(seconds);
-        self.reconciles.get_or_create(&ReconcileLabels { controller, outcome }).inc();
+        self.in_flight
+            .get_or_create(&ControllerLabel { controller })
+            .dec();
+        self.durations
+            .get_or_create(&ControllerLabel { controller })
+            .observe(seconds);
+        self.reconciles
+            .get_or_create(&ReconcileLabels { controller, outcome })
+            .inc();
     }
 
     /// A planner decided on actions.
     pub fn planned(&self, action: &'static str, count: usize) {
-        self.actions.get_or_create(&ActionLabel { action }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.actions
+            .get_or_create(&ActionLabel { action })
+            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// Size of a store.
     pub fn objects(&self, kind: &'static str, count: usize) {
-        self.objects.get_or_create(&KindLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.objects
+            .get_or_create(&KindLabel { kind })
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A plan was put off until the store of `kind` has caught up.

@@ -2,3 +2,7 @@
 
 mod daemon;
 mod deployment;
+mod drain;
+mod placement;
+mod replica;
+mod rolling;

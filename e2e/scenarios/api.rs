@@ -1,0 +1,9 @@
+//! What ECS refuses is refused at apply time, in ECS's words.
+
+use crate::support::client;
+
+#[tokio::test]
+async fn bad_objects_are_refused_and_good_ones_accepted_by_the_api_server() {
+    let failures = crate::api_table::run(client().await).await;
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

@@ -1,0 +1,4 @@
+//! One file per behaviour.
+
+mod api;
+mod walk_through;

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Passes all tests: format, lints, unit and property tests, generated files, charts, and the end-to-end suite on a real
+# cluster that it makes on this machine and removes.
+#
+#   hack/test.sh
+#
+# It needs a Debian machine with Rust and Go, and root; it installs what else it needs.
+set -euo pipefail
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$repo/hack/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=operator.sh
+source "$repo/hack/operator.sh"
+export ECS_CLUSTER=${ECS_CLUSTER:-test}
+cluster=$repo/e2e/cluster/cluster.sh
+
+step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
+
+show_logs() {
+  step "what the operator said last"
+  "$cluster" exec -- kubectl --namespace ecs-operator logs --selector app.kubernetes.io/name=ecs-operator --tail 40 --prefix || true
+}
+
+main() {
+  local bin archive suite
+  cd "$repo"
+  share_target
+  step "what the tests need"
+  bin=$(hack/deps.sh)
+  step "format and lints"
+  cargo fmt --check
+  cargo clippy --locked --all-targets --features testing -- -D warnings
+  step "unit and property tests"
+  cargo test --locked --lib --bins --features testing
+  step "generated files"
+  cargo run --locked --quiet --bin crdgen -- --check
+  step "charts"
+  HELM=$bin/helm hack/charts.sh
+  step "the end-to-end suite and the operator's image"
+  suite=$(cargo test --locked --features testing --test e2e --no-run --message-format json |
+    jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
+  archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
+  build_operator_image "$repo" "$archive"
+  step "a real cluster"
+  "$cluster" down
+  trap '"$cluster" down' EXIT
+  "$cluster" up --nodes 3
+  "$cluster" load-image "$archive"
+  step "the operator, by Helm"
+  install_operator "$repo" "$cluster"
+  step "end-to-end tests"
+  "$cluster" exec -- "$suite" --test-threads=1 || {
+    show_logs
+    exit 1
+  }
+  step "all passed"
+}
+
+main "$@"

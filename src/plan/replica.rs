@@ -1,0 +1,328 @@
+//! REPLICA services: `desiredCount` tasks, placed by strategies, replaced within the percent bounds.
+//!
+//! Every task that should run and is not marked is in exactly one heap: *lost* with its machine, *leaving* (on a
+//! DRAINING instance or of an older deployment), *unhealthy*, or *good*. Good ones are brought to the desired count;
+//! the others go as far as the bounds allow. One arithmetic serves deployments, draining and health. (PCT-5)
+//!
+//! Invariants: no stop takes the healthy tasks below lower, no start the wanted tasks above upper (I6); protected
+//! tasks are stopped only if lost or unhealthy (I7); constraints are checked at placement only (CONS-6).
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::choice::draw;
+use super::deployment::{self, Recipe};
+use super::members::{Member, Phase, count, members, wanted_count};
+use super::placement::Placer;
+use super::world::{Instance, Service, World};
+use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, scale_in, texts};
+use crate::domain::records::{InstanceStatus, RolloutState};
+use crate::domain::rollout::{Bounds, Budget, Standing};
+
+/// Live members by what is to become of them.
+#[derive(Default)]
+struct Heaps<'m, 'a> {
+    lost: Vec<&'m Member<'a>>,
+    leaving: Vec<&'m Member<'a>>,
+    unhealthy: Vec<&'m Member<'a>>,
+    good: Vec<&'m Member<'a>>,
+}
+
+struct Pass<'a> {
+    world: &'a World,
+    service: &'a Service,
+    members: &'a [Member<'a>],
+    heaps: Heaps<'a, 'a>,
+    bounds: Bounds,
+    /// What new tasks are made of, if any can be started.
+    recipe: Option<Recipe<'a>>,
+    /// Times at which something changes by itself.
+    alarms: Vec<Timestamp>,
+    plan: ServicePlan,
+}
+
+/// Plans a REPLICA service.
+pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
+    let members = members(world, service);
+    let mut plan = deployment::begin(world, service, &members);
+    plan.desired_count = service.desired_count;
+    let recipe = deployment::recipe(world, service, &mut plan);
+    let recipe = recipe.filter(|_| deployment::may_place(world, service, &mut plan));
+    let mut pass = Pass {
+        world,
+        service,
+        members: &members,
+        heaps: Heaps::default(),
+        bounds: Bounds::new(
+            service.desired_count,
+            service.minimum_healthy_percent,
+            service.maximum_percent,
+        ),
+        recipe,
+        alarms: members.iter().filter_map(|m| m.healthy_at).collect(),
+        plan,
+    };
+    pass.sort();
+    pass.decide_stops();
+    pass.decide_starts();
+    pass.report();
+    let Pass { plan, heaps, .. } = &mut pass;
+    let healthy = count(heaps.good.iter().filter(|m| m.standing == Standing::Healthy));
+    let arrived = deployment::arrived(plan, &members, healthy);
+    deployment::finish(world, plan, &members, arrived && recipe.is_some());
+    pass.plan
+}
+
+impl<'a> Pass<'a> {
+    /// Puts each live member on its heap.
+    fn sort(&mut self) {
+        let primary = self.plan.deployments.first().map(|d| d.id.clone());
+        for member in self.members.iter().filter(|m| m.live()) {
+            let instance = member.instance.and_then(|name| self.world.instances.get(name));
+            let lost_at = instance.and_then(|i| lost_at(self.world, i));
+            let draining = instance.is_some_and(|i| i.status == InstanceStatus::Draining);
+            let heap = if lost_at.is_some_and(|at| at <= self.world.now) {
+                &mut self.heaps.lost
+            } else if draining || primary.as_deref() != Some(member.deployment) {
+                &mut self.heaps.leaving
+            } else if member.unhealthy {
+                &mut self.heaps.unhealthy
+            } else {
+                &mut self.heaps.good
+            };
+            heap.push(member);
+            self.alarms.extend(lost_at.filter(|at| *at > self.world.now));
+        }
+    }
+
+    fn decide_stops(&mut self) {
+        let settled = self
+            .heaps
+            .leaving
+            .iter()
+            .chain(&self.heaps.unhealthy)
+            .chain(&self.heaps.good);
+        let mut budget = Budget::new(self.bounds.lower, settled.map(|m| m.standing));
+        for member in &self.heaps.lost {
+            let instance = member.instance.unwrap_or_default();
+            let reason = format!("Container instance {instance} is disconnected for too long");
+            self.plan.stop.push(member.stop(reason));
+        }
+        self.stop_leaving(&mut budget);
+        self.stop_unhealthy();
+        let surplus = count(self.heaps.good.iter()).saturating_sub(self.service.desired_count);
+        let stopping = self.stopping();
+        let staying: Vec<&Member<'_>> = self
+            .members
+            .iter()
+            .filter(|m| m.live() && !stopping.contains(m.key.name.as_str()))
+            .collect();
+        let chosen = scale_in::choose(
+            self.world,
+            self.service,
+            &staying,
+            &self.heaps.good,
+            surplus,
+            &mut budget,
+        );
+        self.plan.stop.extend(chosen.iter().map(|m| m.scale_in()));
+        if count(chosen.iter()) < surplus {
+            self.alarms
+                .extend(self.heaps.good.iter().filter_map(|m| m.protected_until));
+        }
+        let marks = self.members.iter().filter(|m| m.marked).count();
+        self.plan.stop.truncate(STOPS_MAX.saturating_sub(marks));
+    }
+
+    /// Stops what leaves, as far as lower allows: what does not run goes at once. Without a recipe an older
+    /// deployment keeps what runs. (DRAIN-3, DRAIN-4, ROLL-2, ROLL-4, ROLL-5, PROT-8, DRAIN-15)
+    fn stop_leaving(&mut self, budget: &mut Budget) {
+        let world = self.world;
+        let draining = |m: &Member<'_>| {
+            m.instance
+                .and_then(|name| world.instances.get(name))
+                .is_some_and(|i| i.status == InstanceStatus::Draining)
+        };
+        let mut leaving = self.heaps.leaving.clone();
+        leaving.sort_by_cached_key(|m| {
+            let age = self
+                .plan
+                .deployments
+                .iter()
+                .rev()
+                .position(|d| d.id == m.deployment);
+            let completed = self
+                .plan
+                .deployments
+                .iter()
+                .any(|d| d.id == m.deployment && d.rollout_state == RolloutState::Completed);
+            let chance = draw(world.seed, &[&self.service.uid, &m.key.name]);
+            (m.standing, Reverse(draining(m)), completed, age, chance)
+        });
+        for member in leaving {
+            let goes = self.recipe.is_some() || draining(member) || member.phase == Phase::Unplaced;
+            if let Some(until) = member.protected_until {
+                self.alarms.push(until);
+            } else if goes && budget.pay(member.standing) {
+                self.plan.stop.push(member.scale_in());
+            }
+        }
+    }
+
+    /// Stops unhealthy tasks whose replacements are healthy, and those beyond the desired count; if there is no room
+    /// for a replacement, one at a time to make it. (HEALTH-3 to HEALTH-5)
+    fn stop_unhealthy(&mut self) {
+        if self.recipe.is_none() {
+            return;
+        }
+        let desired = self.service.desired_count;
+        let good = || self.heaps.good.iter();
+        let healthy = count(good().filter(|m| m.standing == Standing::Healthy));
+        let mut unhealthy = self.heaps.unhealthy.clone();
+        unhealthy.sort_by_cached_key(|m| draw(self.world.seed, &[&self.service.uid, &m.key.name]));
+        let mut surplus = count(unhealthy.iter()).saturating_sub(desired.saturating_sub(healthy));
+        let short = count(good()) < desired && self.bounds.startable(wanted_count(self.members)) == 0;
+        let moving = !self.plan.stop.is_empty()
+            || self.members.iter().any(|m| m.wanted && m.marked)
+            || good().any(|m| m.phase == Phase::Pending);
+        if surplus == 0 && short && !moving {
+            surplus = 1;
+        }
+        for member in unhealthy
+            .into_iter()
+            .take(usize::try_from(surplus).unwrap_or(usize::MAX))
+        {
+            self.plan.events.push(texts::failed_health(&member.key.name));
+            self.plan.stop.push(member.stop(texts::UNHEALTHY.to_owned()));
+        }
+    }
+
+    /// Places ids that were given out and have no place yet, then as many new tasks as are missing and upper allows.
+    /// (PCT-6, HEALTH-7, ROLL-2, ROLL-10)
+    fn decide_starts(&mut self) {
+        let (Some(recipe), Some(primary)) = (self.recipe, self.plan.deployments.first()) else {
+            return;
+        };
+        let (deployment, definition) = (primary.id.clone(), primary.task_definition_name.clone());
+        let wanted = wanted_count(self.members);
+        let stopping = self.stopping();
+        let unplaced = |m: &&Member<'_>| m.wanted && m.phase == Phase::Unplaced;
+        // An id given out is no Task yet: under an upper bound that has come down since, it waits.
+        let without_place = count(self.members.iter().filter(unplaced));
+        let placeable = self.bounds.startable(wanted.saturating_sub(without_place));
+        let mut ids: Vec<Option<String>> = self
+            .heaps
+            .good
+            .iter()
+            .filter(|m| m.phase == Phase::Unplaced && !stopping.contains(m.key.name.as_str()))
+            .map(|m| Some(m.key.name.clone()))
+            .take(usize::try_from(placeable).unwrap_or(usize::MAX))
+            .collect();
+        let missing = self.missing().min(self.bounds.startable(wanted));
+        let given_out = self.members.iter().filter(|m| m.task.is_none()).count();
+        let room = STARTS_MAX.saturating_sub(given_out);
+        ids.extend((0..missing).map(|_| None).take(room));
+        if ids.is_empty() {
+            return;
+        }
+        let staying = self
+            .members
+            .iter()
+            .filter(|m| !stopping.contains(m.key.name.as_str()));
+        let mut placer = Placer::new(self.world, self.service, recipe, staying);
+        let version = self.service.version.to_string();
+        for (n, id) in ids.into_iter().enumerate() {
+            let name = id.clone().unwrap_or_else(|| format!("{version}#{n}"));
+            let Some(instance) = placer.place(&name) else {
+                self.explain(&placer);
+                break;
+            };
+            self.plan.start.push(Start {
+                instance,
+                deployment: deployment.clone(),
+                definition: definition.clone(),
+                id,
+                demand: recipe.demand.clone(),
+            });
+        }
+    }
+
+    /// Ids that this plan stops.
+    fn stopping(&self) -> BTreeSet<&str> {
+        self.plan.stop.iter().map(|s| s.task.name.as_str()).collect()
+    }
+
+    /// Tasks that are missing from the desired count.
+    fn missing(&self) -> u32 {
+        self.service
+            .desired_count
+            .saturating_sub(count(self.heaps.good.iter()))
+    }
+
+    /// Says why the next task has no place. (EVT-20, EVT-21)
+    fn explain(&mut self, placer: &Placer<'_>) {
+        self.plan.failures = placer
+            .rejections()
+            .take(FAILURES_MAX)
+            .map(|r| r.failure.clone())
+            .collect();
+        let text = match closest(placer.rejections()) {
+            Some(rejection) => texts::closest(rejection),
+            None => texts::no_instances(),
+        };
+        self.plan.events.push(text);
+    }
+
+    /// Reports what the user has to change, and when to look again.
+    fn report(&mut self) {
+        let protected = self
+            .members
+            .iter()
+            .filter(|m| m.live() && m.protected_until.is_some());
+        if let Some(primary) = self.plan.deployments.first()
+            && count(protected) > self.service.desired_count
+        {
+            self.plan.events.push(texts::protected(&primary.id));
+        }
+        if self.deadlocked() {
+            self.plan.events.push(texts::DEADLOCK.to_owned());
+        }
+        self.plan.wake_at = self.alarms.iter().min().copied();
+    }
+
+    /// Whether the percentages allow neither a start nor a stop, and nothing under way will change that. (PCT-8)
+    fn deadlocked(&self) -> bool {
+        let held = |m: &&&Member<'_>| m.protected_until.is_none();
+        let under_way = self
+            .members
+            .iter()
+            .filter(|m| m.wanted)
+            .any(|m| m.marked || matches!(m.phase, Phase::Unplaced | Phase::Pending | Phase::Ending));
+        let warming = self
+            .members
+            .iter()
+            .any(|m| m.live() && m.standing == Standing::Warming);
+        self.recipe.is_some()
+            && self.heaps.leaving.iter().any(|m| held(&m))
+            && self.missing() > 0
+            && self.bounds.startable(wanted_count(self.members)) == 0
+            && self.plan.stop.is_empty()
+            && !under_way
+            && !warming
+    }
+}
+
+/// When replica tasks on a disconnected instance count as lost.
+fn lost_at(world: &World, instance: &Instance) -> Option<Timestamp> {
+    let timeout = world
+        .clusters
+        .get(&instance.cluster)
+        .map(|c| c.disconnected_task_timeout_seconds)
+        .filter(|seconds| *seconds > 0 && !instance.connected)?;
+    instance
+        .disconnected_since?
+        .checked_add(SignedDuration::from_secs(timeout))
+        .ok()
+}
