@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::world::{Moved, Task, World, effective, shown};
+use super::facts::{Task, effective, shown};
+use super::world::{Moved, World};
 use super::{Invariant, Moment, Report, tasks};
 use crate::api::{EcsService, EcsServiceStatus};
 use crate::domain::records::{HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy, StopMark};
@@ -30,18 +31,32 @@ enum Standing {
 
 /// Judges one write of a service, if it adds stop marks or allocations.
 pub(super) fn judge(world: &World, moved: &Moved<EcsService>, moment: Moment, report: &mut Report) {
-    let (Some(after), before) = (&moved.after, &moved.before) else { return };
+    let (Some(after), before) = (&moved.after, &moved.before) else {
+        return;
+    };
     let Some(status) = &after.status else { return };
     let old = before.as_ref().and_then(|b| b.status.clone()).unwrap_or_default();
     let had: BTreeSet<&str> = old.allocations.iter().map(|a| a.id.as_str()).collect();
     let marked: BTreeSet<&str> = old.stopping.iter().map(|m| m.id.as_str()).collect();
-    let starts = status.allocations.iter().filter(|a| !had.contains(a.id.as_str())).count();
-    let stops: Vec<&StopMark> = status.stopping.iter().filter(|m| !marked.contains(m.id.as_str())).collect();
+    let starts = status
+        .allocations
+        .iter()
+        .filter(|a| !had.contains(a.id.as_str()))
+        .count();
+    let stops: Vec<&StopMark> = status
+        .stopping
+        .iter()
+        .filter(|m| !marked.contains(m.id.as_str()))
+        .collect();
     if after.metadata.deletion_timestamp.is_some() || (starts == 0 && stops.is_empty()) {
         return;
     }
     let object = format!("EcsService {}", shown(&moved.key));
-    let Some(observed) = status.observed_task_version.as_ref().and_then(|v| v.parse::<u64>().ok()) else {
+    let Some(observed) = status
+        .observed_task_version
+        .as_ref()
+        .and_then(|v| v.parse::<u64>().ok())
+    else {
         let sentence = "a decision was written without the version of the Tasks it rests on".to_owned();
         report.add(Invariant::I6, moment.version, object, sentence);
         return;
@@ -53,17 +68,29 @@ pub(super) fn judge(world: &World, moved: &Moved<EcsService>, moment: Moment, re
     };
     report.figures.planning = report.figures.planning.saturating_add(1);
     let bounds = Bounds::of(after, status);
-    let plan = Planned { world, service: after, status, tasks: tasks.into_iter().collect(), at: moment.at };
+    let plan = Planned {
+        world,
+        service: after,
+        status,
+        tasks: tasks.into_iter().collect(),
+        at: moment.at,
+    };
     if starts > 0 && after.spec.scheduling_strategy == SchedulingStrategy::Replica {
         let wanted = plan.wanted();
         if wanted > bounds.upper {
-            let sentence = format!("{starts} starts were decided on: {wanted} tasks, and at most {} may be", bounds.upper);
+            let sentence = format!(
+                "{starts} starts were decided on: {wanted} tasks, and at most {} may be",
+                bounds.upper
+            );
             report.add(Invariant::I6, moment.version, object.clone(), sentence);
         }
     }
     let (cost, left) = plan.stops(&moved.key.namespace, &stops);
     if cost > 0 && left < bounds.lower {
-        let sentence = format!("{cost} healthy tasks are to stop: {left} are left, and {} must stay", bounds.lower);
+        let sentence = format!(
+            "{cost} healthy tasks are to stop: {left} are left, and {} must stay",
+            bounds.lower
+        );
         report.add(Invariant::I6, moment.version, object, sentence);
     }
 }
@@ -77,9 +104,15 @@ struct Bounds {
 impl Bounds {
     fn of(service: &EcsService, status: &EcsServiceStatus) -> Self {
         let daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
-        let desired = if daemon { status.desired_count } else { service.spec.desired_count.unwrap_or(0) };
+        let desired = if daemon {
+            status.desired_count
+        } else {
+            service.spec.desired_count.unwrap_or(0)
+        };
         let percent = service.spec.deployment_configuration.clone().unwrap_or_default();
-        let minimum = percent.minimum_healthy_percent.unwrap_or(if daemon { 0 } else { 100 });
+        let minimum = percent
+            .minimum_healthy_percent
+            .unwrap_or(if daemon { 0 } else { 100 });
         let maximum = percent.maximum_percent.unwrap_or(if daemon { 100 } else { 200 });
         Self {
             lower: desired.saturating_mul(minimum).saturating_add(99).div_euclid(100),
@@ -110,7 +143,8 @@ impl Planned<'_> {
     fn stops(&self, namespace: &str, stops: &[&StopMark]) -> (i64, i64) {
         let (mut cost, mut left) = (0i64, 0i64);
         for (key, task) in &self.tasks {
-            let names = |mark: &StopMark| mark.id == key.name && key.namespace == namespace && mark.uid == task.uid;
+            let names =
+                |mark: &StopMark| mark.id == key.name && key.namespace == namespace && mark.uid == task.uid;
             let standing = self.standing(task);
             if let Some(mark) = stops.iter().find(|mark| names(mark)) {
                 if standing == Standing::Healthy && !self.exempt(task, mark) {
@@ -140,7 +174,10 @@ impl Planned<'_> {
         }
         let cluster = self.world.clusters.get(&Key::new("", &self.service.spec.cluster));
         let after = cluster.map_or(HEALTHY_AFTER_SECONDS, |c| c.spec.healthy_after_seconds);
-        let age = self.at.zip(task.since).map(|(at, since)| at.duration_since(since));
+        let age = self
+            .at
+            .zip(task.since)
+            .map(|(at, since)| at.duration_since(since));
         let after = SignedDuration::from_secs(after);
         if age.is_some_and(|age| age < after) {
             return Standing::Down;
@@ -148,7 +185,11 @@ impl Planned<'_> {
         let sure = age.is_none_or(|age| age >= after.saturating_add(DOUBT));
         let pods = self.world.pods_of.get(&task.uid);
         let unchecked = pods.is_some_and(|pods| !pods.values().any(|probed| *probed));
-        if sure && unchecked { Standing::Healthy } else { Standing::Perhaps }
+        if sure && unchecked {
+            Standing::Healthy
+        } else {
+            Standing::Perhaps
+        }
     }
 
     /// Its node doesn't answer or is gone: it may be replaced whatever the bounds.

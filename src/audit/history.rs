@@ -27,8 +27,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::EcsCluster, Self::ContainerInstance, Self::EcsService, Self::Task, Self::Pod, Self::Node];
+    pub const ALL: [Self; 6] = [
+        Self::EcsCluster,
+        Self::ContainerInstance,
+        Self::EcsService,
+        Self::Task,
+        Self::Pod,
+        Self::Node,
+    ];
 }
 
 impl fmt::Display for Kind {
@@ -141,8 +147,15 @@ impl History {
     /// A line is neither a record nor a comment.
     pub fn read(text: &str) -> Result<Self, ReadError> {
         let mut records = Vec::new();
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let at_line = |source| ReadError { line: index.saturating_add(1), source };
+        for (index, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            let at_line = |source| ReadError {
+                line: index.saturating_add(1),
+                source,
+            };
             let value: Value = serde_json::from_str(line).map_err(at_line)?;
             if value.get("expect").is_none() {
                 records.push(serde_json::from_value(value).map_err(at_line)?);
@@ -161,6 +174,12 @@ impl History {
             out.write_all(b"\n")?;
         }
         out.flush()
+    }
+
+    /// The records; those of one kind are in the order they came.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
     }
 
     /// The records in order of versions; those of one version and kind stay in the order they came.
@@ -192,8 +211,15 @@ impl History {
             if let Some(other) = writers.insert(record.version, record.kind)
                 && other != record.kind
             {
-                let why = format!("version {} was written by {other} too: the versions are not in one order", record.version);
-                survey.gaps.push(Gap { kind: record.kind, version: record.version, why });
+                let why = format!(
+                    "version {} was written by {other} too: the versions are not in one order",
+                    record.version
+                );
+                survey.gaps.push(Gap {
+                    kind: record.kind,
+                    version: record.version,
+                    why,
+                });
             }
         }
         let complete = Kind::ALL.iter().all(|kind| survey.kinds.contains_key(kind));
@@ -223,7 +249,12 @@ impl History {
                 Event::Sync => {
                     listing = false;
                     match &mut span {
-                        None => span = Some(Span { from: version, to: version }),
+                        None => {
+                            span = Some(Span {
+                                from: version,
+                                to: version,
+                            })
+                        }
                         // an older bookmark says nothing new
                         Some(span) => span.to = span.to.max(version),
                     }
@@ -231,13 +262,25 @@ impl History {
                 Event::Added | Event::Modified | Event::Deleted => match &mut span {
                     Some(span) if !listing && version > span.to => span.to = version,
                     Some(span) if !listing => {
-                        gap(version, format!("an event came late: the history was complete up to {} already", span.to));
+                        gap(
+                            version,
+                            format!(
+                                "an event came late: the history was complete up to {} already",
+                                span.to
+                            ),
+                        );
                     }
                     _ => gap(version, "an event came before the list was complete".to_owned()),
                 },
                 Event::Gap => {
                     listing = true;
-                    gap(version, record.note.clone().unwrap_or_else(|| "the watch was lost".to_owned()));
+                    gap(
+                        version,
+                        record
+                            .note
+                            .clone()
+                            .unwrap_or_else(|| "the watch was lost".to_owned()),
+                    );
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! counted in [`Figures`].
 
 mod bounds;
+mod facts;
 mod history;
 mod pods;
 mod recorder;
@@ -70,7 +71,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at version {}, {}: {}", self.invariant, self.version, self.object, self.sentence)
+        write!(
+            f,
+            "{} at version {}, {}: {}",
+            self.invariant, self.version, self.object, self.sentence
+        )
     }
 }
 
@@ -113,7 +118,12 @@ pub struct Report {
 
 impl Report {
     fn add(&mut self, invariant: Invariant, version: u64, object: String, sentence: String) {
-        self.violations.push(Violation { invariant, version, object, sentence });
+        self.violations.push(Violation {
+            invariant,
+            version,
+            object,
+            sentence,
+        });
     }
 }
 
@@ -157,7 +167,10 @@ pub fn audit(history: &History, options: &Options) -> Report {
                 broken.change
             }
         };
-        let moment = Moment { version: record.version, at: record.at };
+        let moment = Moment {
+            version: record.version,
+            at: record.at,
+        };
         pods::note(&mut world, &change);
         tasks::note(&mut world, &change);
         shares::note(&mut world, &change);
@@ -170,7 +183,9 @@ pub fn audit(history: &History, options: &Options) -> Report {
     if options.quiet {
         rest::judge(&world, span.to, &mut report);
     }
-    report.violations.sort_by_key(|found| (found.version, found.invariant));
+    report
+        .violations
+        .sort_by_key(|found| (found.version, found.invariant));
     report
 }
 

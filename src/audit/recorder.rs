@@ -86,12 +86,21 @@ impl Recorder {
         let mut logs = Vec::new();
         for kind in Kind::ALL {
             let log = Shared::default();
-            let feed = Feed { kind, api: api(&client, kind), log: log.clone() };
+            let feed = Feed {
+                kind,
+                api: api(&client, kind),
+                log: log.clone(),
+            };
             feed.list().await?;
             logs.push((kind, log));
             feeds.spawn(feed.run(seen.clone()));
         }
-        Ok(Self { logs, feeds, goal, tasks: api(&client, Kind::Task) })
+        Ok(Self {
+            logs,
+            feeds,
+            goal,
+            tasks: api(&client, Kind::Task),
+        })
     }
 
     /// Ends the recording when every kind is complete up to now. A kind that is not by the deadline gets a gap.
@@ -122,7 +131,8 @@ impl Recorder {
                     Some(goal) => format!("the recording ended before version {goal} was reached"),
                     None => "the recording ended without the version of the API server".to_owned(),
                 };
-                log.records.push(record(*kind, Event::Gap, version, None, Some(note)));
+                log.records
+                    .push(record(*kind, Event::Gap, version, None, Some(note)));
             }
             records.append(&mut log.records);
         }
@@ -144,13 +154,23 @@ fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
 
 /// The version of the cluster now: that of a consistent list. It makes the server's cache of the kind catch up too.
 async fn now(api: &Api<DynamicObject>) -> Option<u64> {
-    let list = timeout(LIST_TIMEOUT, api.list(&ListParams::default().limit(1))).await.ok()?.ok()?;
+    let list = timeout(LIST_TIMEOUT, api.list(&ListParams::default().limit(1)))
+        .await
+        .ok()?
+        .ok()?;
     list.metadata.resource_version?.parse().ok()
 }
 
 fn record(kind: Kind, event: Event, version: u64, object: Option<Value>, note: Option<String>) -> Record {
     let at = event.is_write().then(Timestamp::now);
-    Record { version, event, kind, at, object, note }
+    Record {
+        version,
+        event,
+        kind,
+        at,
+        object,
+        note,
+    }
 }
 
 /// The object as it is kept: without what says nothing about its state.
@@ -196,7 +216,10 @@ impl Feed {
         let version = loop {
             let page = timeout(LIST_TIMEOUT, self.api.list(&params)).await;
             let page = page.map_err(|_| RecordError::Version { kind })?;
-            let page = page.map_err(|source| RecordError::List { kind, source: Box::new(source) })?;
+            let page = page.map_err(|source| RecordError::List {
+                kind,
+                source: Box::new(source),
+            })?;
             objects.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -247,7 +270,11 @@ impl Feed {
 
     /// One watch from the last version seen.
     async fn follow(&self, goal: Option<u64>) -> End {
-        let seconds = if goal.is_some() { CLOSING_SECONDS } else { WATCH_SECONDS };
+        let seconds = if goal.is_some() {
+            CLOSING_SECONDS
+        } else {
+            WATCH_SECONDS
+        };
         if goal.is_some() && now(&self.api).await.is_none() {
             return End::Failed("the API server does not list".to_owned());
         }
@@ -286,7 +313,10 @@ impl Feed {
     }
 
     fn write(&self, event: Event, object: DynamicObject) {
-        let version = object.resource_version().and_then(|v| v.parse().ok()).unwrap_or(0);
+        let version = object
+            .resource_version()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(0);
         self.push(event, version, kept(object), None);
     }
 }

@@ -1,6 +1,7 @@
 //! At rest nothing is left behind. (I8)
 
-use super::world::{World, shown};
+use super::facts::shown;
+use super::world::World;
 use super::{Invariant, Report};
 use crate::plan::world::Key;
 
@@ -30,9 +31,15 @@ pub(super) fn judge(world: &World, version: u64, report: &mut Report) {
     }
     for (key, service) in &world.services {
         let Some(status) = &service.status else { continue };
-        let lists = [("allocations", status.allocations.len()), ("stopping", status.stopping.len())];
+        let lists = [
+            ("allocations", status.allocations.len()),
+            ("stopping", status.stopping.len()),
+        ];
         for (list, left) in lists.into_iter().filter(|(_, left)| *left > 0) {
-            say(format!("EcsService {}", shown(key)), format!("{left} entries are left in status.{list}"));
+            say(
+                format!("EcsService {}", shown(key)),
+                format!("{left} entries are left in status.{list}"),
+            );
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{Change, Moved, World, effective, holds, shown};
+use super::facts::{effective, holds, shown};
+use super::world::{Change, Moved, World};
 use super::{Invariant, Moment, Options, Report};
 use crate::api::ContainerInstance;
 use crate::domain::records::{InstanceStatus, Reservation};
@@ -11,11 +12,17 @@ use crate::plan::world::Key;
 
 type Amount = (&'static str, fn(&Resources) -> i64);
 
-const AMOUNTS: [Amount; 4] =
-    [("cpu", |r| r.cpu), ("memory", |r| r.memory), ("pods", |r| r.pods), ("gpu", |r| r.gpu)];
+const AMOUNTS: [Amount; 4] = [
+    ("cpu", |r| r.cpu),
+    ("memory", |r| r.memory),
+    ("pods", |r| r.pods),
+    ("gpu", |r| r.gpu),
+];
 
 fn entries(object: Option<&ContainerInstance>) -> &[Reservation] {
-    object.and_then(|o| o.status.as_ref()).map_or(&[], |s| &s.reservations)
+    object
+        .and_then(|o| o.status.as_ref())
+        .map_or(&[], |s| &s.reservations)
 }
 
 fn key(entry: &Reservation) -> Key {
@@ -23,7 +30,12 @@ fn key(entry: &Reservation) -> Key {
 }
 
 fn dropped(moved: &Moved<ContainerInstance>) -> impl Iterator<Item = &Reservation> {
-    let gone = |entry: &&Reservation| !moved.after.as_deref().is_some_and(|after| holds(after, &key(entry)));
+    let gone = |entry: &&Reservation| {
+        !moved
+            .after
+            .as_deref()
+            .is_some_and(|after| holds(after, &key(entry)))
+    };
     entries(moved.before.as_deref()).iter().filter(gone)
 }
 
@@ -39,8 +51,13 @@ fn has_right(world: &World, instance: &str, entry: &Reservation) -> bool {
 pub(super) fn note(world: &mut World, change: &Change) {
     let Change::Instance(moved) = change else { return };
     let instance = &moved.key.name;
-    let lost: Vec<Key> = dropped(moved).filter(|e| has_right(world, instance, e)).map(key).collect();
-    world.wiped.extend(lost.into_iter().map(|task| (instance.clone(), task)));
+    let lost: Vec<Key> = dropped(moved)
+        .filter(|e| has_right(world, instance, e))
+        .map(key)
+        .collect();
+    world
+        .wiped
+        .extend(lost.into_iter().map(|task| (instance.clone(), task)));
     for entry in entries(moved.after.as_deref()) {
         world.wiped.remove(&(instance.clone(), key(entry)));
     }
@@ -61,15 +78,30 @@ pub(super) fn judge(
             say(Invariant::I5, sentence);
         }
     }
-    let Some(after) = moved.after.as_deref() else { return };
-    let is_new = |entry: &&Reservation| !moved.before.as_deref().is_some_and(|before| holds(before, &key(entry)));
-    let (restored, added): (Vec<_>, Vec<_>) =
-        entries(Some(after)).iter().filter(is_new).partition(|entry| entry.restored);
+    let Some(after) = moved.after.as_deref() else {
+        return;
+    };
+    let is_new = |entry: &&Reservation| {
+        !moved
+            .before
+            .as_deref()
+            .is_some_and(|before| holds(before, &key(entry)))
+    };
+    let (restored, added): (Vec<_>, Vec<_>) = entries(Some(after))
+        .iter()
+        .filter(is_new)
+        .partition(|entry| entry.restored);
     for entry in restored {
-        let ran = entry.uid.as_ref().is_some_and(|uid| world.pods_of.contains_key(uid));
+        let ran = entry
+            .uid
+            .as_ref()
+            .is_some_and(|uid| world.pods_of.contains_key(uid));
         if !ran {
             let task = shown(&key(entry));
-            say(Invariant::I1, format!("the share of {task} is marked restored, and no Pod of it was ever seen"));
+            say(
+                Invariant::I1,
+                format!("the share of {task} is marked restored, and no Pod of it was ever seen"),
+            );
         }
     }
     if added.is_empty() {
@@ -80,13 +112,19 @@ pub(super) fn judge(
     for (object, when) in [(moved.before.as_deref(), "before"), (Some(after), "in")] {
         let status = object.map_or(InstanceStatus::Active, effective);
         if status != InstanceStatus::Active {
-            say(Invariant::I3, format!("a share was added for {names}; {when} that write the instance was {status:?}"));
+            say(
+                Invariant::I3,
+                format!("a share was added for {names}; {when} that write the instance was {status:?}"),
+            );
             break;
         }
     }
     let lacks = lacks(after, &added);
     if !lacks.is_empty() {
-        say(Invariant::I1, format!("a share was added for {names} without room: {}", lacks.join("; ")));
+        say(
+            Invariant::I1,
+            format!("a share was added for {names} without room: {}", lacks.join("; ")),
+        );
     }
     let count = u64::try_from(added.len()).unwrap_or(u64::MAX);
     report.figures.reservations = report.figures.reservations.saturating_add(count);
@@ -96,7 +134,9 @@ pub(super) fn judge(
 fn loss(world: &World, instance: &str, entry: &Reservation) -> Option<String> {
     let task = shown(&key(entry));
     if has_right(world, instance, entry) {
-        return Some(format!("the share of {task} vanished, and its Task is not STOPPED"));
+        return Some(format!(
+            "the share of {task} vanished, and its Task is not STOPPED"
+        ));
     }
     if world.tasks.contains_key(&key(entry)) {
         return None;
@@ -109,11 +149,15 @@ fn loss(world: &World, instance: &str, entry: &Reservation) -> Option<String> {
 
 /// What there is not enough of, counting only what the new entries ask for.
 fn lacks(after: &ContainerInstance, added: &[&Reservation]) -> Vec<String> {
-    let Some(status) = &after.status else { return Vec::new() };
+    let Some(status) = &after.status else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for (name, amount) in AMOUNTS {
         let sum = |parts: &mut dyn Iterator<Item = &Resources>| {
-            parts.fold(0i128, |total, part| total.saturating_add(i128::from(amount(part))))
+            parts.fold(0i128, |total, part| {
+                total.saturating_add(i128::from(amount(part)))
+            })
         };
         let asked = sum(&mut added.iter().map(|e| &e.amounts));
         let reserved = sum(&mut status.reservations.iter().map(|e| &e.amounts));
@@ -127,7 +171,11 @@ fn lacks(after: &ContainerInstance, added: &[&Reservation]) -> Vec<String> {
     let udp: fn(&Resources) -> &BTreeSet<u16> = |r| &r.ports_udp;
     for (protocol, ports) in [("TCP", tcp), ("UDP", udp)] {
         for entry in added {
-            let others = status.reservations.iter().filter(|other| key(other) != key(entry)).map(|e| &e.amounts);
+            let others = status
+                .reservations
+                .iter()
+                .filter(|other| key(other) != key(entry))
+                .map(|e| &e.amounts);
             let others = others.chain([&status.foreign, &status.registered_resources]);
             let taken: BTreeSet<u16> = others.flat_map(|r| ports(r).iter().copied()).collect();
             for port in ports(&entry.amounts).intersection(&taken) {

@@ -1,6 +1,7 @@
 //! Tasks: no second daemon on an instance, daemons leave last, protected ones are left alone. (I2, I4, I7)
 
-use super::world::{Change, Moved, Task, World, effective, shown};
+use super::facts::{Task, effective, shown};
+use super::world::{Change, Moved, World};
 use super::{Invariant, Moment, Report};
 use crate::api::ContainerInstance;
 use crate::domain::records::{InstanceStatus, StopCode};
@@ -18,9 +19,19 @@ pub(super) fn drains(world: &World, task: &Task) -> bool {
 /// Remembers of every stop that is decided on whether the task's instance was DRAINING then.
 pub(super) fn note(world: &mut World, change: &Change) {
     let Change::Service(moved) = change else { return };
-    let Some(status) = moved.after.as_ref().and_then(|s| s.status.as_ref()) else { return };
-    let old = moved.before.as_ref().and_then(|s| s.status.as_ref()).map_or(&[][..], |s| &s.stopping);
-    for mark in status.stopping.iter().filter(|mark| !old.iter().any(|o| o.id == mark.id)) {
+    let Some(status) = moved.after.as_ref().and_then(|s| s.status.as_ref()) else {
+        return;
+    };
+    let old = moved
+        .before
+        .as_ref()
+        .and_then(|s| s.status.as_ref())
+        .map_or(&[][..], |s| &s.stopping);
+    for mark in status
+        .stopping
+        .iter()
+        .filter(|mark| !old.iter().any(|o| o.id == mark.id))
+    {
         let key = Key::new(&moved.key.namespace, &mark.id);
         let draining = world.tasks.get(&key).is_some_and(|task| drains(world, task));
         world.marks.insert(key, draining);
@@ -32,7 +43,10 @@ pub(super) fn judge(world: &World, moved: &Moved<Task>, moment: Moment, report: 
     let Some(after) = &moved.after else { return };
     let object = format!("Task {}", shown(&moved.key));
     if let Some(other) = second_daemon(world, moved, after) {
-        let sentence = format!("{} of the same daemon service should run on that instance too", shown(other));
+        let sentence = format!(
+            "{} of the same daemon service should run on that instance too",
+            shown(other)
+        );
         report.add(Invariant::I2, moment.version, object.clone(), sentence);
     }
     let told_now = moved.before.as_ref().is_some_and(|before| !before.told) && after.told;
@@ -44,9 +58,14 @@ pub(super) fn judge(world: &World, moved: &Moved<Task>, moment: Moment, report: 
     let decided_before = world.marks.get(&moved.key) == Some(&false);
     if after.is_daemon() && drains(world, after) && !decided_before {
         let name = after.instance.as_deref().unwrap_or_default();
-        let held = world.instance(name).and_then(|instance| holder(world, name, instance));
+        let held = world
+            .instance(name)
+            .and_then(|instance| holder(world, name, instance));
         if let Some(held) = held {
-            let sentence = format!("a daemon was told to stop on DRAINING {name} before {}", shown(&held));
+            let sentence = format!(
+                "a daemon was told to stop on DRAINING {name} before {}",
+                shown(&held)
+            );
             report.add(Invariant::I4, moment.version, object.clone(), sentence);
         }
     }
@@ -54,7 +73,10 @@ pub(super) fn judge(world: &World, moved: &Moved<Task>, moment: Moment, report: 
         && moment.at.is_none_or(|at| until > at)
         && binds(world, after)
     {
-        let sentence = format!("it was told to stop ({}) while protected until {until}", after.stopped_reason);
+        let sentence = format!(
+            "it was told to stop ({}) while protected until {until}",
+            after.stopped_reason
+        );
         report.add(Invariant::I7, moment.version, object, sentence);
     }
 }
@@ -63,12 +85,18 @@ pub(super) fn judge(world: &World, moved: &Moved<Task>, moment: Moment, report: 
 fn second_daemon<'a>(world: &'a World, moved: &Moved<Task>, after: &Task) -> Option<&'a Key> {
     let service = after.service.as_ref().filter(|s| s.daemon && after.wanted)?;
     let instance = after.instance.as_deref()?;
-    if moved.before.as_ref().is_some_and(|before| before.wanted && before.is_on(instance)) {
+    if moved
+        .before
+        .as_ref()
+        .is_some_and(|before| before.wanted && before.is_on(instance))
+    {
         return None;
     }
     let same = |task: &Task| task.service.as_ref().is_some_and(|s| s.uid == service.uid);
     let mut others = world.tasks.iter().filter(|(key, _)| **key != moved.key);
-    others.find(|(_, task)| task.wanted && task.is_on(instance) && same(task)).map(|(key, _)| key)
+    others
+        .find(|(_, task)| task.wanted && task.is_on(instance) && same(task))
+        .map(|(key, _)| key)
 }
 
 /// A task that holds the daemons of a DRAINING instance: one that is no daemon, was admitted there and is not STOPPED,
@@ -84,7 +112,9 @@ fn holder(world: &World, name: &str, instance: &ContainerInstance) -> Option<Key
     let coming = || {
         let entries = instance.status.iter().flat_map(|s| &s.reservations);
         let others = entries.filter(|e| !e.service.as_ref().is_some_and(|s| s.daemon));
-        others.map(|e| Key::new(&e.namespace, &e.task)).find(|key| !world.tasks.contains_key(key))
+        others
+            .map(|e| Key::new(&e.namespace, &e.task))
+            .find(|key| !world.tasks.contains_key(key))
     };
     bound.map(|(key, _)| key.clone()).or_else(coming)
 }

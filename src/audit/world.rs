@@ -3,59 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
+use super::facts::{Meta, Pod, Task, holds, pod, read, shown, task};
 use super::history::{Event, Kind, Record};
-use crate::api::{self, ContainerInstance, EcsCluster, EcsService, labels};
-use crate::domain::records::{DesiredStatus, HealthStatus, InstanceStatus, LastStatus, ServiceRef, StopCode};
+use crate::api::{ContainerInstance, EcsCluster, EcsService};
 use crate::plan::world::Key;
-
-/// What a Task says.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) uid: String,
-    pub(super) instance: Option<String>,
-    pub(super) service: Option<ServiceRef>,
-    /// Its spec says STOPPED.
-    pub(super) told: bool,
-    /// It should run: neither told to stop nor deleted, no tombstone, not ended.
-    pub(super) wanted: bool,
-    /// It has not ended; a tombstone has from its creation.
-    pub(super) alive: bool,
-    pub(super) last: LastStatus,
-    pub(super) health: HealthStatus,
-    /// When it began to run, else when it was created.
-    pub(super) since: Option<Timestamp>,
-    pub(super) stop_code: Option<StopCode>,
-    pub(super) stopped_reason: String,
-    /// `status.protectedUntil`. (PROT-1)
-    pub(super) protected_until: Option<Timestamp>,
-}
-
-impl Task {
-    pub(super) fn is_daemon(&self) -> bool {
-        self.service.as_ref().is_some_and(|s| s.daemon)
-    }
-
-    pub(super) fn is_on(&self, instance: &str) -> bool {
-        self.instance.as_deref() == Some(instance)
-    }
-}
-
-/// What a Pod says.
-#[derive(Clone, Debug)]
-pub(super) struct Pod {
-    pub(super) uid: String,
-    pub(super) node: String,
-    /// Key and uid of the Task it runs for, if it is ours.
-    pub(super) task: Option<(Key, String)>,
-    pub(super) ended: bool,
-    /// Health checks run in it.
-    pub(super) probed: bool,
-}
 
 /// An object before and after a record.
 #[derive(Clone, Debug)]
@@ -138,7 +89,9 @@ impl World {
 
     /// The service of that uid.
     pub(super) fn service(&self, uid: &str) -> Option<&Arc<EcsService>> {
-        self.services.values().find(|s| s.metadata.uid.as_deref() == Some(uid))
+        self.services
+            .values()
+            .find(|s| s.metadata.uid.as_deref() == Some(uid))
     }
 
     /// The Tasks of a service as they were at a version; `None`: the history does not reach back so far.
@@ -190,7 +143,10 @@ impl World {
         } else {
             self.put(record, &meta.key)
         };
-        let identity = Identity { uid: meta.uid, generation: meta.generation };
+        let identity = Identity {
+            uid: meta.uid,
+            generation: meta.generation,
+        };
         match record.event {
             Event::Deleted => self.identities.remove(&(kind, meta.key)),
             _ => self.identities.insert((kind, meta.key), identity),
@@ -198,9 +154,11 @@ impl World {
         match (change, why) {
             (Ok(change), None) => Ok(change),
             (Ok(change), Some(why)) => Err(Broken { object, why, change }),
-            (Err(error), _) => {
-                Err(Broken { object, why: format!("it can't be read: {error}"), change: Change::Nothing })
-            }
+            (Err(error), _) => Err(Broken {
+                object,
+                why: format!("it can't be read: {error}"),
+                change: Change::Nothing,
+            }),
         }
     }
 
@@ -216,14 +174,17 @@ impl World {
         }
         match (record.event, known) {
             (Event::Added, Some(_)) => Some("it was created though it existed".to_owned()),
-            (Event::Modified | Event::Deleted, None) => Some("it was written though it did not exist".to_owned()),
+            (Event::Modified | Event::Deleted, None) => {
+                Some("it was written though it did not exist".to_owned())
+            }
             (Event::Modified | Event::Deleted, Some(known)) if known.uid != meta.uid => {
                 Some("it was replaced by another of that name unseen".to_owned())
             }
             (Event::Modified, Some(known)) if !matches!(kind, Kind::Pod | Kind::Node) => {
                 let (before, after) = (known.generation?, meta.generation?);
-                (after > before.saturating_add(1) || after < before)
-                    .then(|| format!("its generation went from {before} to {after}: writes between are missing"))
+                (after > before.saturating_add(1) || after < before).then(|| {
+                    format!("its generation went from {before} to {after}: writes between are missing")
+                })
             }
             _ => None,
         }
@@ -261,7 +222,11 @@ impl World {
                 Change::Nothing
             }
             Kind::Node => {
-                let here = self.pods.values().filter(|p| p.node == key.name).map(|p| p.uid.clone());
+                let here = self
+                    .pods
+                    .values()
+                    .filter(|p| p.node == key.name)
+                    .map(|p| p.uid.clone());
                 self.cut_off.extend(here.collect::<Vec<_>>());
                 self.nodes.remove(&key);
                 Change::Nothing
@@ -278,10 +243,17 @@ impl World {
     }
 
     fn remember(&mut self, change: &Moved<Task>, version: u64) {
-        let of = change.after.as_ref().or(change.before.as_ref()).and_then(|t| t.service.as_ref());
+        let of = change
+            .after
+            .as_ref()
+            .or(change.before.as_ref())
+            .and_then(|t| t.service.as_ref());
         if let Some(service) = of {
             let tasks = self.versions.entry(service.uid.clone()).or_default();
-            tasks.entry(change.key.clone()).or_default().push((version, change.after.clone()));
+            tasks
+                .entry(change.key.clone())
+                .or_default()
+                .push((version, change.after.clone()));
         }
     }
 }
@@ -293,106 +265,4 @@ fn moved<T>(map: &mut BTreeMap<Key, Arc<T>>, key: Key, new: Option<T>) -> Moved<
         None => map.remove(&key),
     };
     Moved { key, before, after }
-}
-
-/// Namespace and name as people write them.
-pub(super) fn shown(key: &Key) -> String {
-    if key.namespace.is_empty() { key.name.clone() } else { key.to_string() }
-}
-
-/// Whether an instance's ledger holds a share for the task.
-pub(super) fn holds(instance: &ContainerInstance, task: &Key) -> bool {
-    let entries = instance.status.iter().flat_map(|s| &s.reservations);
-    entries.into_iter().any(|r| r.task == task.name && r.namespace == task.namespace)
-}
-
-/// What an instance is: the user's wish and the end of the instance count at once.
-pub(super) fn effective(instance: &ContainerInstance) -> InstanceStatus {
-    let recorded = instance.status.as_ref().map(|s| s.status).unwrap_or_default();
-    if recorded == InstanceStatus::Active && instance.metadata.deletion_timestamp.is_some() {
-        InstanceStatus::Inactive
-    } else if recorded == InstanceStatus::Active && instance.spec.status == api::InstanceDesiredStatus::Draining {
-        InstanceStatus::Draining
-    } else {
-        recorded
-    }
-}
-
-struct Meta {
-    key: Key,
-    uid: String,
-    version: Option<u64>,
-    generation: Option<i64>,
-}
-
-impl Meta {
-    fn of(record: &Record) -> Self {
-        let meta = record.object.as_ref().and_then(|o| o.get("metadata"));
-        let text = |name: &str| meta.and_then(|m| m.get(name)).and_then(Value::as_str).unwrap_or_default();
-        Self {
-            key: Key::new(text("namespace"), text("name")),
-            uid: text("uid").to_owned(),
-            version: text("resourceVersion").parse().ok(),
-            generation: meta.and_then(|m| m.get("generation")).and_then(Value::as_i64),
-        }
-    }
-}
-
-fn read<T: DeserializeOwned>(object: Option<&Value>) -> Result<T, serde_json::Error> {
-    T::deserialize(object.unwrap_or(&Value::Null))
-}
-
-fn task(object: Option<&Value>) -> Result<Task, serde_json::Error> {
-    let found: api::Task = read(object)?;
-    let time = |text: &Option<String>| text.as_ref().and_then(|t| t.parse::<Timestamp>().ok());
-    let protected = object.and_then(|o| o.pointer("/status/protectedUntil")).and_then(Value::as_str);
-    let status = found.status.unwrap_or_default();
-    let alive = status.last_status != LastStatus::Stopped && !found.spec.tombstone;
-    let told = found.spec.desired_status == DesiredStatus::Stopped;
-    Ok(Task {
-        uid: found.metadata.uid.unwrap_or_default(),
-        instance: found.spec.container_instance,
-        service: found.spec.service,
-        told,
-        wanted: alive && !told && found.metadata.deletion_timestamp.is_none(),
-        alive,
-        last: status.last_status,
-        health: status.health_status,
-        since: time(&status.started_at).or(found.metadata.creation_timestamp.map(|t| t.0)),
-        stop_code: found.spec.stop_code,
-        stopped_reason: found.spec.stopped_reason.unwrap_or_default(),
-        protected_until: protected.and_then(|t| t.parse().ok()),
-    })
-}
-
-fn pod(found: &core::Pod) -> Pod {
-    let meta = &found.metadata;
-    let name = meta.labels.as_ref().and_then(|l| l.get(labels::TASK));
-    let mut owners = meta.owner_references.iter().flatten();
-    let owner = owners.find(|o| {
-        o.controller == Some(true) && o.kind == "Task" && o.api_version.starts_with(&format!("{}/", api::GROUP))
-    });
-    let task = name.zip(owner).map(|(name, owner)| {
-        (Key::new(meta.namespace.clone().unwrap_or_default(), name.clone()), owner.uid.clone())
-    });
-    let spec = found.spec.clone().unwrap_or_default();
-    let status = found.status.clone().unwrap_or_default();
-    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let reports: Vec<_> = [&status.container_statuses, &status.init_container_statuses]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect();
-    let terminated = |name: &str| {
-        let of = reports.iter().find(|s| s.name == name).and_then(|s| s.state.as_ref());
-        of.is_some_and(|state| state.terminated.is_some())
-    };
-    let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    Pod {
-        uid: meta.uid.clone().unwrap_or_default(),
-        node: spec.node_name.clone().unwrap_or_default(),
-        task,
-        ended: over || (containers().next().is_some() && containers().all(|c| terminated(&c.name))),
-        probed: containers().any(|c| c.readiness_probe.is_some()),
-    }
 }

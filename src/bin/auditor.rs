@@ -74,7 +74,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("a number followed by s, m or h is expected".to_owned()),
     };
-    let number = text.strip_suffix(unit).unwrap_or(text).parse::<u64>().map_err(|e| e.to_string())?;
+    let number = text
+        .strip_suffix(unit)
+        .unwrap_or(text)
+        .parse::<u64>()
+        .map_err(|e| e.to_string())?;
     Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
@@ -84,27 +88,43 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Record { out, source } => {
             let history = record(&source).await?;
             let file = fs::File::create(&out).with_context(|| format!("cannot write {}", out.display()))?;
-            history.write(&mut BufWriter::new(file)).with_context(|| format!("cannot write {}", out.display()))?;
+            history
+                .write(&mut BufWriter::new(file))
+                .with_context(|| format!("cannot write {}", out.display()))?;
             for (kind, span) in history.spans() {
                 println!("{kind}: complete over versions {} to {}", span.from, span.to);
             }
             for gap in history.gaps() {
                 println!("gap: {} at version {}: {}", gap.kind, gap.version, gap.why);
             }
-            Ok(if history.gaps().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if history.gaps().is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         Command::Check { files, expected } => {
             let mut clean = true;
             for file in files {
-                let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-                let history = History::read(&text).with_context(|| format!("{} is no history", file.display()))?;
+                let text =
+                    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let history =
+                    History::read(&text).with_context(|| format!("{} is no history", file.display()))?;
                 clean &= report(&file.display().to_string(), &history, expected)?;
             }
-            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if clean {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         Command::Live { source, expected } => {
             let history = record(&source).await?;
-            Ok(if report("live", &history, expected)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if report("live", &history, expected)? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
     }
 }
@@ -121,11 +141,18 @@ async fn record(source: &Source) -> anyhow::Result<History> {
 
 /// Prints what was found; whether nothing was.
 fn report(name: &str, history: &History, expected: Expected) -> anyhow::Result<bool> {
-    let options = Options { quiet: expected.quiet, expect_wipe: expected.expect_wipe };
+    let options = Options {
+        quiet: expected.quiet,
+        expect_wipe: expected.expect_wipe,
+    };
     let found = audit::audit(history, &options);
     for violation in &found.violations {
         println!("{name}: {violation}");
     }
-    println!("{name}: {} violations; {}", found.violations.len(), serde_json::to_string(&found.figures)?);
+    println!(
+        "{name}: {} violations; {}",
+        found.violations.len(),
+        serde_json::to_string(&found.figures)?
+    );
     Ok(found.violations.is_empty())
 }
