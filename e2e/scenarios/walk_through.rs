@@ -1,6 +1,6 @@
 //! The walk-through of the daemon strategy, as the README plays it. (DAEMON-1, DAEMON-2, DAEMON-3, DAEMON-42)
 
-use ecs_operator::api::Task;
+use ecs_operator::api::{LastStatus, Task};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
