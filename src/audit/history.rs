@@ -248,16 +248,12 @@ impl History {
                 }
                 Event::Sync => {
                     listing = false;
-                    match &mut span {
-                        None => {
-                            span = Some(Span {
-                                from: version,
-                                to: version,
-                            })
-                        }
-                        // an older bookmark says nothing new
-                        Some(span) => span.to = span.to.max(version),
-                    }
+                    let begun = span.get_or_insert(Span {
+                        from: version,
+                        to: version,
+                    });
+                    // an older bookmark says nothing new
+                    begun.to = begun.to.max(version);
                 }
                 Event::Added | Event::Modified | Event::Deleted => match &mut span {
                     Some(span) if !listing && version > span.to => span.to = version,

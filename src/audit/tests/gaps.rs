@@ -76,7 +76,7 @@ pub(super) fn all() -> Vec<Case> {
             records.insert(told + 1, listed);
         }),
         broken("Gap-kind-missing", |records| {
-            records.retain(|r| r.kind != Kind::Node)
+            records.retain(|r| r.kind != Kind::Node);
         }),
         broken("Gap-list-not-finished", |records| {
             records.retain(|r| r.kind != Kind::Pod || r.event != Event::Sync);
