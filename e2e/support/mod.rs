@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use ecs_operator::api::{ContainerInstance, EcsService, InstanceStatus, LastStatus, Task, TaskDefinition};
+use ecs_operator::api::{
+    ContainerInstance, EcsService, InstanceDesiredStatus, InstanceStatus, LastStatus, Task, TaskDefinition,
+};
 use ecs_operator::audit::{Options, Recorder, audit};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -76,7 +78,7 @@ impl Scenario {
             expect_wipe: false,
         };
         for instance in scenario.instances().await {
-            if instance.spec.status != Default::default() || !instance.spec.attributes.is_empty() {
+            if instance.spec.status != InstanceDesiredStatus::Active || !instance.spec.attributes.is_empty() {
                 scenario
                     .patch_instance(
                         &instance.name_any(),
