@@ -4,6 +4,8 @@
 //! [`plan`], and the [`ledger`] turns the plan into conditional writes. See `docs/ARCHITECTURE.md`.
 
 pub mod api;
+#[cfg(any(test, feature = "testing"))]
+pub mod audit;
 pub mod build;
 pub mod cache;
 pub mod cli;

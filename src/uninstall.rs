@@ -13,7 +13,8 @@ use tracing::{info, warn};
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition, labels};
 use crate::cli::UninstallArgs;
-use crate::report::apply::{HOLD_BUDGET, floor_of};
+use crate::report::apply::HOLD_BUDGET;
+use crate::report::floor::floor_of;
 use crate::runtime::client;
 
 /// Releases all finalizers of ours; containers go on.

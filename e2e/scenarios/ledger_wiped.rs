@@ -13,7 +13,8 @@ use crate::support::{Scenario, cluster, eventually, placed_on};
 
 #[tokio::test]
 async fn running_tasks_survive_and_get_their_shares_back() {
-    let scenario = Scenario::begin("wiped").await;
+    let mut scenario = Scenario::begin("wiped").await;
+    scenario.wipes_the_ledger();
     let all = scenario.instances().await;
     let fit = |i: &ContainerInstance| i.status.as_ref().unwrap().remaining_resources.cpu / 500;
     let room = usize::try_from(all.iter().map(fit).sum::<i64>()).unwrap();

@@ -8,16 +8,17 @@ use kube::ResourceExt;
 use tracing::{debug, info, warn};
 
 use super::Ledger;
+use super::carried_over::carried_over;
 use super::instance::{Ask, Denied};
 use super::outcome::Outcome;
 use super::pod::PodCreated;
-use super::service::{Placed, draw_ids, due, next_status, started_text, stopped_text};
-use super::task::{CANCELLED, Created};
+use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
+use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
-use crate::domain::records::{InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
+use crate::domain::records::{SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Stop, only_daemons_left};
+use crate::plan::{ServicePlan, Stop};
 
 /// Requests of one pass that are under way at a time.
 const PARALLEL: usize = 16;
@@ -298,12 +299,8 @@ impl Ledger {
 
     async fn stop_one(&self, service: &Service, stop: &Stop) -> Stopping {
         let outcome = if stop.uid.is_empty() {
-            let spec = TaskSpec {
-                cluster: service.cluster.clone(),
-                task_definition: CANCELLED.to_owned(),
-                ..TaskSpec::default()
-            };
-            self.tombstone(&stop.task, spec, &stop.reason).await
+            self.tombstone(&stop.task, &service.cluster, None, &stop.reason)
+                .await
         } else {
             let code = StopCode::ServiceSchedulerInitiated;
             self.stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason)
@@ -311,6 +308,8 @@ impl Ledger {
         };
         match outcome {
             Outcome::Applied(()) => Stopping::Done,
+            // the id ended otherwise
+            Outcome::Exists => Stopping::Done,
             Outcome::Gone if !stop.uid.is_empty() => Stopping::Done,
             Outcome::Refused(text) => {
                 warn!(task = %stop.task, %text, "the API server refused a stop");
@@ -318,7 +317,7 @@ impl Ledger {
             }
             // no namespace, no tombstone
             Outcome::Gone => Stopping::Refused,
-            Outcome::Stale | Outcome::Exists | Outcome::Unknown(_) => Stopping::Moved,
+            Outcome::Stale | Outcome::Unknown(_) => Stopping::Moved,
         }
     }
 }
@@ -332,31 +331,6 @@ enum Stopping {
     Refused,
     /// Something moved: plan again.
     Moved,
-}
-
-/// Stops that stand in the service's status and are still to be carried out. On an instance that drains since, daemons
-/// wait until everything else there has STOPPED. (I4)
-fn carried_over(world: &World, service: &Service) -> Vec<Stop> {
-    let daemon = service.strategy == SchedulingStrategy::Daemon;
-    let waits = |key: &Key| {
-        let instance = world.task(key).and_then(|task| task.instance.as_ref());
-        let draining = instance
-            .and_then(|name| world.instances.get(name))
-            .filter(|i| i.status == InstanceStatus::Draining);
-        daemon && draining.is_some_and(|i| !only_daemons_left(world, i))
-    };
-    service
-        .stopping
-        .iter()
-        .filter(|mark| due(world, service, mark))
-        .map(|mark| Stop {
-            task: Key::new(&service.key.namespace, &mark.id),
-            uid: mark.uid.clone(),
-            version: mark.task_version.clone(),
-            reason: mark.reason.clone(),
-        })
-        .filter(|stop| !waits(&stop.task))
-        .collect()
 }
 
 /// The spec of a service's task.
@@ -376,68 +350,5 @@ pub fn service_task(service: &Service, deployment: &str, definition: &str, insta
             deployment: Some(deployment.to_owned()),
         }),
         ..TaskSpec::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::records::{DesiredStatus as Desired, StopMark};
-    use crate::plan::testing::*;
-    use crate::plan::world::Task;
-
-    #[test]
-    fn a_stop_that_was_decided_on_and_not_carried_out_is_due_until_its_task_moves() {
-        let mut scene = Scene::new()
-            .definition(definition("r:1", 100, 100))
-            .instance(instance("i1"))
-            .service(replica("r", "r:1", 1));
-        scene.settle("r");
-        let task = scene.world.tasks().next().unwrap().clone();
-        let mut service = Service::clone(scene.world.services.values().next().unwrap());
-        service.stopping = vec![StopMark {
-            id: task.key.name.clone(),
-            uid: task.uid.clone(),
-            task_version: task.version.to_string(),
-            reason: "why".to_owned(),
-        }];
-        let stops = carried_over(&scene.world, &service);
-        assert_eq!(
-            stops
-                .iter()
-                .map(|s| (&s.task, s.reason.as_str()))
-                .collect::<Vec<_>>(),
-            [(&task.key, "why")]
-        );
-        let mut told = Task::clone(&task);
-        told.desired = Desired::Stopped;
-        scene.world.put_task(told);
-        assert!(carried_over(&scene.world, &service).is_empty());
-    }
-
-    #[test]
-    fn an_id_given_out_and_marked_is_due_until_it_is_a_task_f1() {
-        let mut scene = Scene::new()
-            .definition(definition("r:1", 100, 100))
-            .service(replica("r", "r:1", 1));
-        scene.settle("r");
-        let mut service = Service::clone(scene.world.services.values().next().unwrap());
-        let allocation = crate::domain::records::Allocation {
-            id: "t9".to_owned(),
-            deployment: "d".to_owned(),
-            created_at: String::new(),
-        };
-        service.allocations = vec![allocation];
-        service.stopping = vec![StopMark {
-            id: "t9".to_owned(),
-            uid: String::new(),
-            task_version: String::new(),
-            reason: "why".to_owned(),
-        }];
-        let stops = carried_over(&scene.world, &service);
-        assert!(stops.iter().all(|s| s.task.name == "t9" && s.uid.is_empty()));
-        assert_eq!(stops.len(), 1);
-        service.allocations.clear();
-        assert!(carried_over(&scene.world, &service).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 //! - [`service`]: the planning write: EcsService status.
 //! - [`task`]: create, tombstone, authorise, stop and end Tasks.
 //! - [`pod`]: create, delete and let go of Pods.
+//! - [`carried_over`]: stops that were decided on and not carried out.
 //! - [`commit`]: a whole plan in the order allocate, reserve, create, run.
 //!
 //! Creates carry no version and caches are stale, so "I don't see it" never proves "it can't come": the fences F1 to F5
@@ -14,6 +15,7 @@
     reason = "this module and its children are the writers"
 )]
 
+pub mod carried_over;
 pub mod commit;
 pub mod describe;
 pub mod fence;

@@ -1,3 +1,4 @@
 //! Writes that are not placement: finalizers, PodDisruptionBudgets, status of clusters and definitions.
 
 pub mod apply;
+pub mod floor;
