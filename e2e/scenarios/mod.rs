@@ -1,4 +1,10 @@
 //! One file per behaviour.
 
 mod api;
+mod daemon_first;
+mod drain;
+mod foreign_pods;
+mod ledger_wiped;
+mod pod_lost;
+mod stop_timeout;
 mod walk_through;

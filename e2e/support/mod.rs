@@ -1,6 +1,7 @@
 //! What scenarios are written with: a namespace of their own, objects by a line, and waiting for conditions.
 
 pub(crate) mod cluster;
+pub(crate) mod history;
 
 use std::fmt::Debug;
 use std::future::Future;

@@ -16,6 +16,7 @@ use crate::cache::Cache;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
 use crate::plan::world::Key;
+use crate::report::apply::floor_of;
 
 /// Mirrors of the kinds that have a controller.
 pub struct Mirrors {
@@ -204,6 +205,17 @@ impl Wiring {
             }
         }
     }
+
+    /// A service's own budget that somebody changed or deleted is put right.
+    fn budget(&self, change: &Change<PodDisruptionBudget>) {
+        let budget = change.object();
+        let settled = matches!(change, Change::Put(Some(old), new) if old.spec == new.spec);
+        if let Some(service) = floor_of(&budget.name_any()).filter(|_| !settled) {
+            self.queues
+                .services
+                .push(Key::new(budget.namespace().unwrap_or_default(), service));
+        }
+    }
 }
 
 /// Whether two versions of a Node differ in nothing but heartbeats.
@@ -320,6 +332,6 @@ pub fn start(
         budgets,
         trim_meta,
         ours.clone(),
-        |_: &Arc<Wiring>, _: &Change<PodDisruptionBudget>| {}
+        Wiring::budget
     );
 }

@@ -13,7 +13,9 @@ use tracing::{debug, warn};
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{EcsService, Task, finalizers};
+use crate::api::{EcsService, SchedulingStrategy, Task, finalizers};
+use crate::domain::rollout::Bounds;
+use crate::ledger::fence::FENCE;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
@@ -64,12 +66,19 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;
     publish(&context, &object, &report.said).await;
-    if deleting && finished(&world, &service, &plan) {
+    context.applier.keep_floor(&object, floor(&service)).await;
+    if deleting {
+        give_up(&context, &world, &service);
+    }
+    if deleting && finished(&context, &world, &service, &plan) {
         context.applier.release_service(&object).await?;
         return Ok(Action::await_change());
     }
     if report.again {
         return Ok(Action::requeue(jittered(AGAIN)));
+    }
+    if report.later {
+        return Ok(Action::requeue(jittered(CATCH_UP)));
     }
     let wake = plan
         .wake_at
@@ -105,8 +114,42 @@ fn seed(object: &EcsService) -> u64 {
     crate::cache::store::version_of(object)
 }
 
+/// How many Pods of the service evictions must leave. Daemons are held altogether.
+fn floor(service: &Service) -> u32 {
+    match service.strategy {
+        _ if service.deleting => 0,
+        SchedulingStrategy::Daemon => 0,
+        SchedulingStrategy::Replica => {
+            Bounds::new(
+                service.desired_count,
+                service.minimum_healthy_percent,
+                service.maximum_percent,
+            )
+            .lower
+        }
+    }
+}
+
+/// Ids given out that can't become Tasks any more although no tombstone can be made: the namespace is going away, and
+/// so is whoever might still create one. (F1)
+fn give_up(context: &Context, world: &World, service: &Service) {
+    let namespace = &service.key.namespace;
+    let known = context.cache.namespaces.named(namespace);
+    if known.is_some_and(|n| n.metadata.deletion_timestamp.is_none()) {
+        return;
+    }
+    let fences = context.ledger.fences();
+    for id in service.allocations.iter().map(|a| &a.id) {
+        let missing = world.task(&Key::new(namespace, id)).is_none();
+        if missing && fences.unseen_for(namespace, id) >= FENCE {
+            fences.give_up(namespace, id);
+        }
+    }
+}
+
 /// Whether a deleted service may go: no task of it lives, its lists are empty, no share is left. (SVC-3)
-fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
+fn finished(context: &Context, world: &World, service: &Service, plan: &ServicePlan) -> bool {
+    let fences = context.ledger.fences();
     let held = || {
         world.instances.values().flat_map(|i| &i.reservations).any(|r| {
             r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
@@ -114,10 +157,10 @@ fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
     };
     plan.start.is_empty()
         && plan.stop.is_empty()
-        && service
-            .allocations
-            .iter()
-            .all(|a| world.task(&Key::new(&service.key.namespace, &a.id)).is_some())
+        && service.allocations.iter().all(|a| {
+            let key = Key::new(&service.key.namespace, &a.id);
+            world.task(&key).is_some() || fences.given_up(&key.namespace, &key.name)
+        })
         && world.tasks_of(&service.uid).all(|task| !task.alive())
         && !held()
 }

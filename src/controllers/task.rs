@@ -121,9 +121,6 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
         // a run-once task waits for a scheduler to bind it
         return Ok(Action::await_change());
     };
-    if let Some(pod) = pod_of(context, task) {
-        return mirror(context, task, &pod).await;
-    }
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
         return stop(
             context,
@@ -132,6 +129,9 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
             &terminated(context, &instance),
         )
         .await;
+    }
+    if let Some(pod) = pod_of(context, task) {
+        return mirror(context, task, &pod).await;
     }
     let uid = task.uid().unwrap_or_default();
     if let Some(had) = task.status.as_ref().and_then(|s| s.pod.clone()) {

@@ -11,13 +11,13 @@ use super::Ledger;
 use super::instance::{Ask, Denied};
 use super::outcome::Outcome;
 use super::pod::PodCreated;
-use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
+use super::service::{Placed, draw_ids, due, next_status, started_text, stopped_text};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
-use crate::domain::records::{SchedulingStrategy, ServiceRef, StopCode};
+use crate::domain::records::{InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Stop};
+use crate::plan::{ServicePlan, Stop, only_daemons_left};
 
 /// Requests of one pass that are under way at a time.
 const PARALLEL: usize = 16;
@@ -27,6 +27,8 @@ const PARALLEL: usize = 16;
 pub struct Report {
     /// Somebody else moved something: plan again at once.
     pub again: bool,
+    /// The API server refused something: plan again after a while.
+    pub later: bool,
     /// Tasks started.
     pub started: Vec<String>,
     /// Tasks told to stop.
@@ -80,12 +82,15 @@ impl Ledger {
                 }
             }
         }
-        let (started, stops) = tokio::join!(
+        // what was decided on before and not carried out, by a process that ended or a write that failed, is due too
+        let stops = [carried_over(world, service), plan.stop.clone()].concat();
+        let (started, stopping) = tokio::join!(
             self.start_all(service, plan, placed),
-            self.stop_all(&service.cluster, &plan.stop)
+            self.stop_all(service, &stops)
         );
         (report.started, report.again) = started;
-        report.again |= stops;
+        report.again |= stopping == Stopping::Moved;
+        report.later |= stopping == Stopping::Refused;
         report.stopped = seen_stops;
         if daemon && (!decided || !report.started.is_empty()) {
             self.report_daemon(service, plan, &mut report).await;
@@ -277,31 +282,76 @@ impl Ledger {
         })
     }
 
-    /// Tells tasks to stop; whether something moved.
-    pub async fn stop_all(&self, cluster: &str, stops: &[Stop]) -> bool {
+    /// Tells tasks of a service to stop.
+    async fn stop_all(&self, service: &Service, stops: &[Stop]) -> Stopping {
         let requests: Vec<_> = stops
             .iter()
-            .map(|stop| self.stop_one(cluster, stop).boxed())
+            .map(|stop| self.stop_one(service, stop).boxed())
             .collect();
         let mut results = stream::iter(requests).buffer_unordered(PARALLEL);
-        let mut again = false;
-        while let Some(moved) = results.next().await {
-            again |= moved;
+        let mut worst = Stopping::Done;
+        while let Some(one) = results.next().await {
+            worst = worst.max(one);
         }
-        again
+        worst
     }
 
-    async fn stop_one(&self, cluster: &str, stop: &Stop) -> bool {
-        if stop.uid.is_empty() {
-            let outcome = self.tombstone(&stop.task, cluster, None, &stop.reason).await;
-            return !matches!(outcome, Outcome::Applied(()) | Outcome::Exists);
+    async fn stop_one(&self, service: &Service, stop: &Stop) -> Stopping {
+        let outcome = if stop.uid.is_empty() {
+            self.tombstone(&stop.task, &service.cluster, None, &stop.reason).await
+        } else {
+            let code = StopCode::ServiceSchedulerInitiated;
+            self.stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason)
+                .await
+        };
+        match outcome {
+            Outcome::Applied(()) => Stopping::Done,
+            Outcome::Gone if !stop.uid.is_empty() => Stopping::Done,
+            Outcome::Refused(text) => {
+                warn!(task = %stop.task, %text, "the API server refused a stop");
+                Stopping::Refused
+            }
+            // no namespace, no tombstone
+            Outcome::Gone => Stopping::Refused,
+            Outcome::Stale | Outcome::Exists | Outcome::Unknown(_) => Stopping::Moved,
         }
-        let code = StopCode::ServiceSchedulerInitiated;
-        let outcome = self
-            .stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason)
-            .await;
-        !matches!(outcome, Outcome::Applied(()) | Outcome::Gone)
     }
+}
+
+/// What became of stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stopping {
+    /// All were told.
+    Done,
+    /// Something was refused.
+    Refused,
+    /// Something moved: plan again.
+    Moved,
+}
+
+/// Stops that stand in the service's status and are still to be carried out. On an instance that drains since, daemons
+/// wait until everything else there has STOPPED. (I4)
+fn carried_over(world: &World, service: &Service) -> Vec<Stop> {
+    let daemon = service.strategy == SchedulingStrategy::Daemon;
+    let waits = |key: &Key| {
+        let instance = world.task(key).and_then(|task| task.instance.as_ref());
+        let draining = instance
+            .and_then(|name| world.instances.get(name))
+            .filter(|i| i.status == InstanceStatus::Draining);
+        daemon && draining.is_some_and(|i| !only_daemons_left(world, i))
+    };
+    service
+        .stopping
+        .iter()
+        .filter(|mark| due(world, service, mark))
+        .map(|mark| Stop {
+            task: Key::new(&service.key.namespace, &mark.id),
+            uid: mark.uid.clone(),
+            version: mark.task_version.clone(),
+            reason: mark.reason.clone(),
+        })
+        .filter(|stop| !waits(&stop.task))
+        .collect()
 }
 
 /// The spec of a service's task.
@@ -321,5 +371,68 @@ pub fn service_task(service: &Service, deployment: &str, definition: &str, insta
             deployment: Some(deployment.to_owned()),
         }),
         ..TaskSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::records::{DesiredStatus as Desired, StopMark};
+    use crate::plan::testing::*;
+    use crate::plan::world::Task;
+
+    #[test]
+    fn a_stop_that_was_decided_on_and_not_carried_out_is_due_until_its_task_moves() {
+        let mut scene = Scene::new()
+            .definition(definition("r:1", 100, 100))
+            .instance(instance("i1"))
+            .service(replica("r", "r:1", 1));
+        scene.settle("r");
+        let task = scene.world.tasks().next().unwrap().clone();
+        let mut service = Service::clone(scene.world.services.values().next().unwrap());
+        service.stopping = vec![StopMark {
+            id: task.key.name.clone(),
+            uid: task.uid.clone(),
+            task_version: task.version.to_string(),
+            reason: "why".to_owned(),
+        }];
+        let stops = carried_over(&scene.world, &service);
+        assert_eq!(
+            stops
+                .iter()
+                .map(|s| (&s.task, s.reason.as_str()))
+                .collect::<Vec<_>>(),
+            [(&task.key, "why")]
+        );
+        let mut told = Task::clone(&task);
+        told.desired = Desired::Stopped;
+        scene.world.put_task(told);
+        assert!(carried_over(&scene.world, &service).is_empty());
+    }
+
+    #[test]
+    fn an_id_given_out_and_marked_is_due_until_it_is_a_task_f1() {
+        let mut scene = Scene::new()
+            .definition(definition("r:1", 100, 100))
+            .service(replica("r", "r:1", 1));
+        scene.settle("r");
+        let mut service = Service::clone(scene.world.services.values().next().unwrap());
+        let allocation = crate::domain::records::Allocation {
+            id: "t9".to_owned(),
+            deployment: "d".to_owned(),
+            created_at: String::new(),
+        };
+        service.allocations = vec![allocation];
+        service.stopping = vec![StopMark {
+            id: "t9".to_owned(),
+            uid: String::new(),
+            task_version: String::new(),
+            reason: "why".to_owned(),
+        }];
+        let stops = carried_over(&scene.world, &service);
+        assert!(stops.iter().all(|s| s.task.name == "t9" && s.uid.is_empty()));
+        assert_eq!(stops.len(), 1);
+        service.allocations.clear();
+        assert!(carried_over(&scene.world, &service).is_empty());
     }
 }

@@ -7,8 +7,8 @@ use tracing::{info, warn};
 
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, LEDGER_VERSION, Ledger, patch};
-use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus};
-use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
+use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus, Task};
+use crate::domain::records::{InstanceStatus, LastStatus, Reservation, ServiceRef};
 use crate::domain::resources::{Lack, Resources};
 use crate::plan::world::Key;
 
@@ -89,6 +89,15 @@ pub fn give(
     (status, verdicts)
 }
 
+/// Whether a task has not ended and the ledger has no entry for it.
+fn unaccounted(task: &Task, status: &ContainerInstanceStatus) -> bool {
+    let last = task.status.as_ref().map(|s| s.last_status).unwrap_or_default();
+    let held = |r: &Reservation| {
+        Some(&r.task) == task.metadata.name.as_ref() && Some(&r.namespace) == task.metadata.namespace.as_ref()
+    };
+    !task.spec.tombstone && last != LastStatus::Stopped && !status.reservations.iter().any(held)
+}
+
 /// What is left: registered less foreign less reserved. (RES-8)
 #[must_use]
 pub fn left(status: &ContainerInstanceStatus) -> Resources {
@@ -119,6 +128,13 @@ impl Ledger {
             return Outcome::Gone;
         };
         let before = object.status.clone().unwrap_or_default();
+        if self.lost_entries(instance, &before) {
+            info!(
+                instance,
+                "the ledger has lost entries of running tasks; nothing is reserved before they are back"
+            );
+            return Outcome::Stale;
+        }
         let (after, verdicts) = give(&object, asks, Timestamp::now());
         if before.reservations == after.reservations {
             return Outcome::Applied(verdicts);
@@ -128,6 +144,20 @@ impl Ledger {
             self.refresh_instance(instance).await;
         }
         outcome.map(|()| verdicts)
+    }
+
+    /// Whether a task runs on the instance that the ledger has no entry for: somebody took it out. (design: step 6)
+    fn lost_entries(&self, instance: &str, status: &ContainerInstanceStatus) -> bool {
+        let runs = |task: &Task| {
+            let name = crate::build::pod_name(task)?;
+            let namespace = task.metadata.namespace.clone().unwrap_or_default();
+            let pod = self.cache.pods.get(&Key::new(namespace, name))?;
+            Some(!crate::cache::node::pod_ended(&pod))
+        };
+        let tasks = self.cache.tasks.group(instance);
+        tasks
+            .iter()
+            .any(|task| unaccounted(task, status) && runs(task).unwrap_or(false))
     }
 
     /// Brings an instance's status to what `describe` makes of the newest version; it is asked again when the instance
@@ -219,5 +249,32 @@ impl Ledger {
             info!(instance = object.name_any(), "registered");
         }
         outcome.map(|answer| self.cache.learn_instance(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_has_not_ended_is_missed_in_the_ledger_until_its_entry_is_back() {
+        let task = |last: &str| -> Task {
+            serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task",
+                "metadata": { "name": "t1", "namespace": "ns" },
+                "spec": { "cluster": "default", "taskDefinition": "web:1", "containerInstance": "n1" },
+                "status": { "lastStatus": last },
+            }))
+            .unwrap()
+        };
+        let mut status = ContainerInstanceStatus::default();
+        assert!(unaccounted(&task("RUNNING"), &status));
+        assert!(unaccounted(&task("STOPPING"), &status));
+        assert!(!unaccounted(&task("STOPPED"), &status));
+        let entry = json!({ "namespace": "ns", "task": "t1", "amounts": {}, "since": "" });
+        status.reservations = vec![serde_json::from_value(entry).unwrap()];
+        assert!(!unaccounted(&task("RUNNING"), &status));
     }
 }

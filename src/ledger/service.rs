@@ -36,6 +36,16 @@ pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
     plan.start.iter().map(placed).collect()
 }
 
+/// Whether a stop that was decided on is still to be carried out.
+#[must_use]
+pub fn due(world: &World, service: &Service, mark: &StopMark) -> bool {
+    match world.task(&Key::new(&service.key.namespace, &mark.id)) {
+        // still as it was decided on; anything else was carried out or is void
+        Some(task) => task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version,
+        None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
+    }
+}
+
 /// The lists after this pass: what was seen leaves them, what is decided enters them.
 #[must_use]
 pub fn lists(
@@ -61,12 +71,12 @@ pub fn lists(
             });
         }
     }
-    let holds = |mark: &&StopMark| match world.task(&key(&mark.id)) {
-        // still as it was decided on; anything else was carried out or is void
-        Some(task) => task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version,
-        None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
-    };
-    let mut stopping: Vec<StopMark> = service.stopping.iter().filter(holds).cloned().collect();
+    let mut stopping: Vec<StopMark> = service
+        .stopping
+        .iter()
+        .filter(|mark| due(world, service, mark))
+        .cloned()
+        .collect();
     for stop in &plan.stop {
         if !stopping.iter().any(|mark| mark.id == stop.task.name) {
             stopping.push(StopMark {

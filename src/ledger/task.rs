@@ -18,6 +18,9 @@ use crate::plan::world::Key;
 /// Reasons are cut at this length. (TASK-14)
 pub const REASON_MAX: usize = 1024;
 
+/// What a tombstone says it would have run: a Task must name a definition.
+const CANCELLED: &str = "cancelled:1";
+
 /// Cuts a text to at most [`REASON_MAX`] characters.
 #[must_use]
 pub fn cut(text: &str) -> String {
@@ -84,7 +87,7 @@ impl Ledger {
         let spec = TaskSpec {
             cluster: cluster.to_owned(),
             container_instance: instance.map(ToOwned::to_owned),
-            task_definition: "cancelled:1".to_owned(),
+            task_definition: CANCELLED.to_owned(),
             tombstone: true,
             desired_status: DesiredStatus::Stopped,
             stopped_reason: Some(cut(reason)),

@@ -5,7 +5,7 @@ use super::world::{Instance, Key, World};
 /// Whether every task on the instance but its daemons is STOPPED, and none can come any more: only then are daemons
 /// told to stop on a DRAINING instance. (DAEMON-42 to DAEMON-44)
 #[must_use]
-pub(super) fn only_daemons_left(world: &World, instance: &Instance) -> bool {
+pub fn only_daemons_left(world: &World, instance: &Instance) -> bool {
     let running = world
         .tasks_on(&instance.name)
         .any(|t| !t.is_daemon() && t.alive());

@@ -14,7 +14,7 @@ mod replica;
 mod scale_in;
 mod teardown;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -22,6 +22,7 @@ pub mod world;
 
 use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::Resources;
+pub use drain::only_daemons_left;
 pub use rejection::closest;
 use world::{Key, World};
 
