@@ -11,7 +11,7 @@ use super::Ledger;
 use super::instance::{Ask, Denied};
 use super::outcome::Outcome;
 use super::pod::PodCreated;
-use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
+use super::service::{Placed, draw_ids, next_status, started_text, stopped_text, unfinished_stops};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
@@ -45,6 +45,8 @@ impl Ledger {
         plan: &ServicePlan,
     ) -> Report {
         let placed = draw_ids(plan);
+        let mut stops = unfinished_stops(world, service, plan);
+        stops.extend(plan.stop.iter().cloned());
         let mut report = Report::default();
         let mut texts = plan.events.clone();
         let daemon = service.strategy == SchedulingStrategy::Daemon;
@@ -80,9 +82,9 @@ impl Ledger {
                 }
             }
         }
-        let (started, stops) = tokio::join!(self.start_all(service, plan, placed), self.stop_all(&plan.stop));
+        let (started, moved) = tokio::join!(self.start_all(service, plan, placed), self.stop_all(&stops));
         (report.started, report.again) = started;
-        report.again |= stops;
+        report.again |= moved;
         report.stopped = seen_stops;
         if daemon && (!decided || !report.started.is_empty()) {
             self.report_daemon(service, plan, &mut report).await;

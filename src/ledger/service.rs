@@ -10,7 +10,7 @@ use crate::api::conditions::{self, State};
 use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
 use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Start};
+use crate::plan::{ServicePlan, Start, Stop};
 
 /// Events kept in status. (EVT-1)
 const EVENTS_MAX: usize = 100;
@@ -61,12 +61,7 @@ pub fn lists(
             });
         }
     }
-    let holds = |mark: &&StopMark| match world.task(&key(&mark.id)) {
-        // still as it was decided on; anything else was carried out or is void
-        Some(task) => task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version,
-        None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
-    };
-    let mut stopping: Vec<StopMark> = service.stopping.iter().filter(holds).cloned().collect();
+    let mut stopping: Vec<StopMark> = open_marks(world, service).cloned().collect();
     for stop in &plan.stop {
         if !stopping.iter().any(|mark| mark.id == stop.task.name) {
             stopping.push(StopMark {
@@ -78,6 +73,33 @@ pub fn lists(
         }
     }
     (allocations, stopping)
+}
+
+/// Stop marks that were not carried out yet: the Task is still as it was decided on. Anything else is void.
+fn open_marks<'a>(world: &World, service: &'a Service) -> impl Iterator<Item = &'a StopMark> {
+    service.stopping.iter().filter(move |mark| {
+        match world.task(&Key::new(&service.key.namespace, &mark.id)) {
+            Some(task) => {
+                task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version
+            }
+            None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
+        }
+    })
+}
+
+/// Stops that were decided on in an earlier pass, by anybody, and not carried out: their author may have crashed, or
+/// got no answer. (design: step 6)
+#[must_use]
+pub fn unfinished_stops(world: &World, service: &Service, plan: &ServicePlan) -> Vec<Stop> {
+    open_marks(world, service)
+        .filter(|mark| !plan.stop.iter().any(|stop| stop.task.name == mark.id))
+        .map(|mark| Stop {
+            task: Key::new(&service.key.namespace, &mark.id),
+            uid: mark.uid.clone(),
+            version: mark.task_version.clone(),
+            reason: mark.reason.clone(),
+        })
+        .collect()
 }
 
 /// Adds event texts, newest first, leaving out what was said before and whose cause has not gone. (EVT-1, EVT-2)
@@ -252,5 +274,35 @@ impl Ledger {
             self.cache.learn_service(read);
         }
         outcome.map(|answer| self.cache.learn_service(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan;
+    use crate::plan::testing::{Scene, definition, instance, key, replica};
+
+    #[test]
+    fn a_stop_whose_author_crashed_after_deciding_is_carried_out_by_the_next_pass() {
+        let mut scene = Scene::new()
+            .instance(instance("a"))
+            .definition(definition("web:1", 100, 100))
+            .service(replica("web", "web:1", 2));
+        scene.settle("web");
+        scene.edit_service("web", |service| service.desired_count = 1);
+        let decided = scene.plan("web");
+        assert_eq!(decided.stop.len(), 1);
+        scene.commit("web", &decided);
+        let next = scene.plan("web");
+        assert_eq!(next.stop, [], "it is decided on already");
+        let open = unfinished_stops(&scene.world, scene.get("web"), &next);
+        assert_eq!(open, decided.stop);
+        // not twice in one pass
+        assert_eq!(unfinished_stops(&scene.world, scene.get("web"), &decided), []);
+        // the Task moved since: the decision is void
+        scene.edit_task(&open[0].task.name, |_| {});
+        assert_eq!(unfinished_stops(&scene.world, scene.get("web"), &next), []);
+        assert_eq!(open[0].task, key(&open[0].task.name));
     }
 }

@@ -13,7 +13,7 @@ mod replica;
 mod scale_in;
 mod teardown;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod texts;
