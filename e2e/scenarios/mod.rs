@@ -1,4 +1,6 @@
 //! One file per behaviour.
 
 mod api;
+mod replica;
+mod rolling;
 mod walk_through;
