@@ -4,6 +4,16 @@
 //! all of that). Scenarios that must add, kill or return nodes need the harness of `e2e/cluster` (`ECS_CLUSTER`) and
 //! say so when they are left out elsewhere. The scenarios share the nodes: run them with `--test-threads=1`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a test suite: what is not as expected ends the test"
+)]
+
 mod api_table;
 mod scenarios;
 mod support;

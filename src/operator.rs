@@ -83,7 +83,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         ));
     }
     parts.spawn(lead(context, leads_tx, args.all_active, stop.clone()));
-    wait_for_end(&stop).await?;
+    let failure = tokio::select! {
+        ended = wait_for_end(&stop) => ended.err(),
+        // every part runs until the end: one that ends before took a piece of the operator with it
+        ended = parts.join_next() => Some(anyhow::anyhow!("a part of the operator ended before its time: {ended:?}")),
+    };
     info!("stopping: finishing writes under way");
     stop.cancel();
     let ended = tokio::time::timeout(SHUTDOWN, async { while parts.join_next().await.is_some() {} }).await;
@@ -91,7 +95,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         warn!("some parts did not end in time");
     }
     info!("stopped");
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Refuses to start without our CRDs, or with ones that lack a version or field this program needs.

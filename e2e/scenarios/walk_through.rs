@@ -85,8 +85,14 @@ async fn a_daemon_task_deleted_by_hand_is_stopped_and_replaced_on_its_instance()
     let victim = first[0].name_any();
     let tasks: Api<Task> = scenario.api();
     tasks.delete(&victim, &DeleteParams::default()).await.unwrap();
-    let second = scenario.running_on("agent", &all, 60).await;
-    assert!(second.iter().all(|t| t.name_any() != victim));
+    eventually("the deleted task is STOPPED", 60, || async {
+        match tasks.get_opt(&victim).await.unwrap() {
+            Some(task) if last(&task) != LastStatus::Stopped => Err(format!("{:?}", last(&task))),
+            Some(_) | None => Ok(()),
+        }
+    })
+    .await;
+    scenario.running_on("agent", &all, 60).await;
     eventually(
         "the deleted Task is gone once its fence has passed",
         60,

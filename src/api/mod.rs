@@ -58,7 +58,7 @@ pub mod labels {
     pub const HOLD: &str = "ecs-operator.dev/hold";
     /// Annotation: the operator process that made the last authorising write on a Task. (F2)
     pub const AUTHORISED_BY: &str = "ecs-operator.dev/authorised-by";
-    /// Annotation on a Node: uid of the ContainerInstance that was deregistered by force there.
+    /// Annotation on a Node: its uid, if its instance was deregistered by force.
     pub const DEREGISTERED: &str = "ecs-operator.dev/deregistered";
 }
 

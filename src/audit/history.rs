@@ -79,6 +79,9 @@ pub struct Record {
     pub event: Event,
     /// Kind it is about.
     pub kind: Kind,
+    /// Number of the record among those of its kind, from 0: a line that is missing shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// When it was received, by the recorder's clock: not before it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -237,8 +240,18 @@ impl History {
         let mut gap = |version: u64, why: String| survey.gaps.push(Gap { kind, version, why });
         let mut span: Option<Span> = None;
         let mut listing = true;
+        let mut expected = 0;
         for record in self.records.iter().filter(|r| r.kind == kind) {
             let version = record.version;
+            if let Some(number) = record.number {
+                if number != expected {
+                    gap(
+                        version,
+                        format!("record {expected} should follow, and {number} does"),
+                    );
+                }
+                expected = number.saturating_add(1);
+            }
             match record.event {
                 Event::Listed => {
                     if !listing {
@@ -248,16 +261,12 @@ impl History {
                 }
                 Event::Sync => {
                     listing = false;
-                    match &mut span {
-                        None => {
-                            span = Some(Span {
-                                from: version,
-                                to: version,
-                            })
-                        }
-                        // an older bookmark says nothing new
-                        Some(span) => span.to = span.to.max(version),
-                    }
+                    let begun = span.get_or_insert(Span {
+                        from: version,
+                        to: version,
+                    });
+                    // an older bookmark says nothing new
+                    begun.to = begun.to.max(version);
                 }
                 Event::Added | Event::Modified | Event::Deleted => match &mut span {
                     Some(span) if !listing && version > span.to => span.to = version,

@@ -22,8 +22,9 @@ use crate::api::{ContainerInstance, EcsCluster, EcsService, Task};
 
 /// Objects a list page holds.
 const PAGE: u32 = 500;
-/// Seconds after which the server ends a watch; a connection silent for longer is dead.
-const WATCH_SECONDS: u32 = 290;
+/// Seconds after which the server ends a watch, after a bookmark: so much of a quiet kind's history is lost at most if
+/// the API server loses its own. A connection silent for longer is dead.
+const WATCH_SECONDS: u32 = 20;
 /// The same at the end of a recording: the server sends a bookmark two seconds before it ends a watch.
 const CLOSING_SECONDS: u32 = 3;
 /// Time a list page may take.
@@ -134,6 +135,9 @@ impl Recorder {
                 log.records
                     .push(record(*kind, Event::Gap, version, None, Some(note)));
             }
+            for (number, record) in (0..).zip(&mut log.records) {
+                record.number = Some(number);
+            }
             records.append(&mut log.records);
         }
         History::new(records)
@@ -167,6 +171,7 @@ fn record(kind: Kind, event: Event, version: u64, object: Option<Value>, note: O
         version,
         event,
         kind,
+        number: None,
         at,
         object,
         note,

@@ -112,9 +112,10 @@ pub(super) fn judge(
     for (object, when) in [(moved.before.as_deref(), "before"), (Some(after), "in")] {
         let status = object.map_or(InstanceStatus::Active, effective);
         if status != InstanceStatus::Active {
+            let status = format!("{status:?}").to_uppercase();
             say(
                 Invariant::I3,
-                format!("a share was added for {names}; {when} that write the instance was {status:?}"),
+                format!("a share was added for {names}; {when} that write the instance was {status}"),
             );
             break;
         }

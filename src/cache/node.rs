@@ -123,6 +123,10 @@ fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -
     // labels `ecs-operator.dev/attribute.NAME` let a node pool bring custom attributes with it
     let own = labels.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("ecs-operator.dev/attribute.")?.to_owned();
+        // built-in names are the operator's own (ATTR-5)
+        if name.starts_with("ecs.") || name.starts_with("com.amazonaws.ecs.") {
+            return None;
+        }
         Some(Attribute {
             name,
             value: Some(value.clone()).filter(|v| !v.is_empty()),

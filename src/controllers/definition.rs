@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::Context;
 use super::errors::Error;
-use crate::api::TaskDefinitionStatus;
 use crate::api::conditions::{self, State};
+use crate::api::{TaskDefinitionStatus, finalizers};
 use crate::build;
-use crate::plan::world::Key;
+use crate::plan::world::{Definition, Key, World};
 
 /// Says in conditions what of a definition cannot be done here.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
@@ -42,5 +43,30 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if next != old {
         context.applier.report_definition(&object, &next).await?;
     }
+    let held = object.finalizers().iter().any(|f| f == finalizers::IN_USE);
+    let used = in_use(&world, known);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    if used != held && (used != deleting || !used) {
+        context.applier.hold_definition(&object, used).await?;
+    }
     Ok(Action::await_change())
+}
+
+/// Whether a deployment or a task that has not ended refers to the definition. (TD-6)
+fn in_use(world: &World, definition: &Definition) -> bool {
+    let namespace = &definition.key.namespace;
+    let id = definition.id();
+    let deployed = world
+        .services
+        .values()
+        .filter(|s| s.key.namespace == *namespace)
+        .any(|s| {
+            s.deployments
+                .iter()
+                .any(|d| d.task_definition_uid == definition.uid)
+        });
+    deployed
+        || world
+            .tasks()
+            .any(|t| t.key.namespace == *namespace && t.alive() && t.definition == id)
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::queue::{Mirror, Queues};
 use crate::api::{
-    ContainerInstance, EcsCluster, EcsService, SchedulingStrategy, Task, TaskDefinition, labels,
+    ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition, labels,
 };
 use crate::cache::Cache;
 use crate::cache::feed::{self, Scope, trim_meta};
@@ -43,6 +43,18 @@ impl Wiring {
     fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
         for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
             self.queues.services.push(key_of(service.as_ref()));
+        }
+    }
+
+    fn definitions_of(&self, namespace: Option<&str>) {
+        for definition in self
+            .cache
+            .definitions
+            .all()
+            .iter()
+            .filter(|d| d.namespace().as_deref() == namespace)
+        {
+            self.queues.definitions.push(key_of(definition.as_ref()));
         }
     }
 
@@ -150,6 +162,9 @@ impl Wiring {
         if daemon && !same {
             self.services_where(|other| other.spec.cluster == object.spec.cluster);
         }
+        if !same || matches!(change, Change::Removed(_)) {
+            self.definitions_of(object.namespace().as_deref());
+        }
         if !same {
             self.queues.clusters.push_named(&object.spec.cluster);
         }
@@ -168,6 +183,14 @@ impl Wiring {
             self.queues
                 .services
                 .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
+        }
+        let ended = |task: &Task| {
+            task.status
+                .as_ref()
+                .is_some_and(|s| s.last_status == LastStatus::Stopped)
+        };
+        if ended(object) || matches!(change, Change::Removed(_)) {
+            self.definitions_of(object.namespace().as_deref());
         }
         // a stopping task may be what a daemon on the same draining instance waits for
         if let Some(instance) = &object.spec.container_instance {

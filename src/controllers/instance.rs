@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
+use tracing::error;
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{ContainerInstance, InstanceStatus, TaskSpec};
+use crate::api::{ContainerInstance, InstanceStatus, TaskSpec, finalizers, labels};
 use crate::build;
 use crate::cache::node::{describe as describe_node, pod_ended};
-use crate::domain::records::{Reservation, SchedulingStrategy};
+use crate::domain::records::{DesiredStatus, Reservation, SchedulingStrategy, StopCode};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
 use crate::ledger::outcome::Outcome;
@@ -36,6 +37,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let Some(cluster) = context.cache.clusters.named(&object.spec.cluster) else {
         return Ok(Action::requeue(RESYNC));
     };
+    if object.metadata.deletion_timestamp.is_some() && node.is_some() {
+        force_deregistration(&context, &object).await?;
+    }
+    end_orphans(&context, &key.name, node.is_some()).await;
     let wake = repair(&context, &object).await;
     let facts = node.as_ref().map(|node| describe_node(node, &cluster));
     let cache = context.cache.clone();
@@ -64,7 +69,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         Outcome::Refused(text) => return Err(Error::Refused(text)),
         other => return Err(Error::Uncertain(other.label().to_owned())),
     }
-    if facts.is_none() {
+    if facts.is_none() || object.metadata.deletion_timestamp.is_some() {
         deregister(&context, &key.name).await;
     }
     Ok(Action::requeue(wake.unwrap_or(RESYNC)))
@@ -90,13 +95,16 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
             .map(build::effective_request)
             .filter(|_| !pod_ended(&pod))
     };
-    world
-        .tasks_on(instance)
-        .map(|task| Bound {
+    let bound = |task: &Arc<crate::plan::world::Task>| {
+        let object = context.cache.tasks.get(&task.key);
+        let had_pod = object.is_some_and(|o| o.status.as_ref().is_some_and(|s| s.pod.is_some()));
+        Bound {
             task: task.clone(),
             pod: pod_of(&task.key),
-        })
-        .collect()
+            expects_share: task.alive() && had_pod,
+        }
+    };
+    world.tasks_on(instance).map(bound).collect()
 }
 
 /// Looks after reservations whose Task cannot be seen: created again if still wanted, else given up by a tombstone.
@@ -122,21 +130,45 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
             context.ledger.create_and_run(&key, spec).await;
             continue;
         }
-        let spec = TaskSpec {
-            cluster: object.spec.cluster.clone(),
-            container_instance: Some(object.name_any()),
-            task_definition: "cancelled:0".to_owned(),
-            ..TaskSpec::default()
-        };
         let reason = "the task was no longer wanted before it was created";
-        let outcome = context.ledger.tombstone(&key, spec, reason).await;
+        let outcome = context
+            .ledger
+            .tombstone(&key, &object.spec.cluster, Some(&object.name_any()), reason)
+            .await;
         // no tombstone can be made in a namespace that is going away: wait, then release (F1)
+        let namespace = context.cache.namespaces.named(&key.namespace);
+        let going = namespace.is_none_or(|ns| ns.metadata.deletion_timestamp.is_some());
         let refused = matches!(outcome, Outcome::Refused(_) | Outcome::Gone);
-        if refused && age >= crate::ledger::fence::FENCE {
+        if refused && going && age >= crate::ledger::fence::FENCE {
             fences.give_up(&key.namespace, &key.name);
         }
     }
     wake
+}
+
+/// The backstop: a Pod of ours whose Task is gone is deleted, and let go once it has ended. (F5)
+async fn end_orphans(context: &Context, instance: &str, node_exists: bool) {
+    for pod in context.cache.pods.group(instance) {
+        let Some(task) = pod.labels().get(labels::TASK) else {
+            continue;
+        };
+        if !pod.finalizers().iter().any(|f| f == finalizers::POD) {
+            continue;
+        }
+        let key = Key::new(pod.namespace().unwrap_or_default(), task);
+        if context.cache.tasks.get(&key).is_some() || !context.ledger.task_is_gone(&key).await {
+            continue;
+        }
+        if pod.metadata.deletion_timestamp.is_none() && !pod_ended(&pod) {
+            error!(pod = pod.name_any(), task = %key, "a Pod runs whose Task is gone; deleting it");
+            context.metrics.violated("pod_without_task");
+        }
+        if pod.metadata.deletion_timestamp.is_none() {
+            context.ledger.delete_pod(&pod).await;
+        } else if pod_ended(&pod) || !node_exists {
+            context.ledger.free_pod(&pod).await;
+        }
+    }
 }
 
 /// The Task that a reservation without one is for, if it is still wanted.
@@ -166,6 +198,29 @@ fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Opt
             &object.name_any(),
         )
     })
+}
+
+/// `kubectl delete containerinstance`: a forced deregistration. The Node remembers it, so that it does not register again,
+/// and the instance's tasks are told to stop. (DRAIN-21)
+async fn force_deregistration(context: &Context, object: &ContainerInstance) -> Result<(), Error> {
+    let name = object.name_any();
+    context.applier.remember_deregistration(&name).await?;
+    for task in context.cache.tasks.group(&name) {
+        if task.spec.desired_status == DesiredStatus::Stopped {
+            continue;
+        }
+        let (uid, version) = (
+            task.uid().unwrap_or_default(),
+            task.resource_version().unwrap_or_default(),
+        );
+        let key = crate::cache::store::key_of(task.as_ref());
+        let reason = "Container instance deregistration forced by user";
+        context
+            .ledger
+            .stop_task(&key, &uid, &version, StopCode::UserInitiated, reason)
+            .await;
+    }
+    Ok(())
 }
 
 /// Lets an instance go whose Node is gone, once nothing is reserved on it. (CI-8, CI-14)

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Resource;
-use kube::ResourceExt;
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use tracing::debug;
+use kube::{Api, ResourceExt};
+use tracing::{debug, warn};
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{EcsService, finalizers};
+use crate::api::{EcsService, Task, finalizers};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
@@ -40,7 +41,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         .get(&key)
         .map_or(0, |s| s.observed_task_version);
     // nobody plans on an older Task store than the last decision was made on
-    if !context.cache.tasks.reached(observed, CATCH_UP).await {
+    if !context.cache.tasks.reached(observed, CATCH_UP).await && !caught_up(&context, observed).await {
         context.metrics.waited("Task");
         return Ok(Action::requeue(jittered(CATCH_UP)));
     }
@@ -78,6 +79,27 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     })))
 }
 
+/// Asks the API server itself how far Tasks have come. In a quiet cluster no event carries the store on; and after a
+/// restore of etcd the recorded version lies in a future that never was: then the consistent list wins.
+async fn caught_up(context: &Context, observed: u64) -> bool {
+    let api: Api<Task> = Api::all(context.client.clone());
+    let before = context.cache.tasks.version();
+    let read = tokio::time::timeout(CATCH_UP, api.list(&ListParams::default().limit(1))).await;
+    let Ok(Ok(page)) = read else { return false };
+    let Some(now) = page.metadata.resource_version.and_then(|v| v.parse::<u64>().ok()) else {
+        return false;
+    };
+    if now < observed {
+        warn!(
+            observed,
+            now, "the recorded Task version is ahead of the API server: etcd was restored; going on"
+        );
+        return context.cache.tasks.reached(now, CATCH_UP).await || before >= now;
+    }
+    // everything up to `now` is on its way on the watch; a bookmark or event brings the store there
+    context.cache.tasks.reached(observed, CATCH_UP).await
+}
+
 /// Choices among equals change with every version of the service, and are the same for the same one.
 fn seed(object: &EcsService) -> u64 {
     crate::cache::store::version_of(object)
@@ -103,10 +125,13 @@ fn finished(world: &World, service: &Service, plan: &ServicePlan) -> bool {
 /// Publishes service events as Kubernetes events; failures are dropped, an event never fails a reconcile.
 async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
     for message in messages.iter().rev() {
-        let warning = message.contains(" was unable to ")
-            || message.contains(" is unable to ")
-            || message.contains("failed");
-        let (reason, action) = words(message);
+        // the service's name is the user's: only what follows it decides
+        let text = message
+            .split_once(") ")
+            .map_or(message.as_str(), |(_, text)| text);
+        let warning =
+            text.contains("was unable to") || text.contains("is unable to") || text.contains("failed");
+        let (reason, action) = words(text);
         let event = Event {
             type_: if warning {
                 EventType::Warning

@@ -19,11 +19,14 @@ use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
 use crate::ledger::outcome::Outcome;
 use crate::ledger::task::{cut, stopped_status};
-use crate::plan::world::Key;
+use crate::plan::eligibility;
+use crate::plan::world::{Definition, Key, World};
 use crate::runtime::backoff::jittered;
 
 /// STOPPED tasks are kept this long. (TASK-15)
 const KEEP: Duration = Duration::from_secs(3600);
+/// Of one service at most this many STOPPED tasks are kept.
+const KEEP_PER_SERVICE_MAX: usize = 100;
 /// A task is looked at again at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
 /// A task whose containers cannot start is stopped after this time.
@@ -199,6 +202,10 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
         Ok(amounts) => amounts.clone(),
         Err(problems) => return refuse(problems.join("; ")).await,
     };
+    let made_by_us = !author(task).is_empty();
+    if !made_by_us && let Some(reason) = forbidden(&world, task, instance, definition) {
+        return refuse(reason).await;
+    }
     let ask = Ask {
         task: key.clone(),
         service: task.spec.service.clone(),
@@ -216,6 +223,33 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
         Outcome::Gone => refuse("MISSING".to_owned()).await,
         other => checked(other.map(drop)).map(Some),
     }
+}
+
+/// Why a task that somebody else created and bound may not run there: the checks that our own schedulers make. (RUN-6,
+/// RUN-8)
+fn forbidden(world: &World, task: &Task, instance: &str, definition: &Definition) -> Option<String> {
+    let namespace = task.namespace().unwrap_or_default();
+    if task.spec.service.is_some() {
+        return Some("spec.service is set by the operator; leave it out".to_owned());
+    }
+    let Some(bound) = world.instances.get(instance) else {
+        return Some("MISSING".to_owned());
+    };
+    if bound.cluster != task.spec.cluster {
+        return Some(format!(
+            "Identifier is for {}. Your cluster is {}",
+            bound.cluster, task.spec.cluster
+        ));
+    }
+    if let Some(why) = eligibility::namespace_forbidden(world, &task.spec.cluster, &namespace) {
+        return Some(why);
+    }
+    if let Err(error) = &definition.constraints {
+        return Some(error.to_string());
+    }
+    let refused = eligibility::check_status(bound)
+        .or_else(|| eligibility::check_rules(world, bound, &namespace, None, definition, &[]))?;
+    Some(refused.failure.reason)
 }
 
 fn terminated(context: &Context, instance: &str) -> String {
@@ -298,7 +332,6 @@ fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {
     status.health_status = seen.health;
     status.pod.clone_from(&seen.pod);
     status.containers.clone_from(&seen.containers);
-    status.connectivity = Some("CONNECTED".to_owned());
     if status.started_at.is_none() && seen.last_status >= LastStatus::Running {
         status.started_at = seen.started_at.map(|at| at.to_string());
     }
@@ -422,10 +455,26 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
         .and_then(|t| t.parse::<Timestamp>().ok());
     let age =
         stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
+    let crowded = newer_ended(context, task) >= KEEP_PER_SERVICE_MAX;
     match age.and_then(|age| KEEP.checked_sub(age)) {
-        Some(left) if !left.is_zero() => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
+        Some(left) if !left.is_zero() && !crowded => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
         _ => checked(context.ledger.delete_task(task).await),
     }
+}
+
+/// How many tasks of the same service ended after this one.
+fn newer_ended(context: &Context, task: &Task) -> usize {
+    let Some(service) = &task.spec.service else {
+        return 0;
+    };
+    let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+    let Some(own) = world.task(&key_of(task)).cloned() else {
+        return 0;
+    };
+    world
+        .tasks_of(&service.uid)
+        .filter(|t| !t.alive() && (t.stopped_at, &t.key) > (own.stopped_at, &own.key))
+        .count()
 }
 
 /// A deleted, STOPPED task: its finalizer goes when the share is released and F1's wait is over.

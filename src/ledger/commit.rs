@@ -82,7 +82,10 @@ impl Ledger {
                 }
             }
         }
-        let (started, moved) = tokio::join!(self.start_all(service, plan, placed), self.stop_all(&stops));
+        let (started, moved) = tokio::join!(
+            self.start_all(service, plan, placed),
+            self.stop_all(&service.cluster, &stops)
+        );
         (report.started, report.again) = started;
         report.again |= moved;
         report.stopped = seen_stops;
@@ -277,8 +280,11 @@ impl Ledger {
     }
 
     /// Tells tasks to stop; whether something moved.
-    pub async fn stop_all(&self, stops: &[Stop]) -> bool {
-        let requests: Vec<_> = stops.iter().map(|stop| self.stop_one(stop).boxed()).collect();
+    pub async fn stop_all(&self, cluster: &str, stops: &[Stop]) -> bool {
+        let requests: Vec<_> = stops
+            .iter()
+            .map(|stop| self.stop_one(cluster, stop).boxed())
+            .collect();
         let mut results = stream::iter(requests).buffer_unordered(PARALLEL);
         let mut again = false;
         while let Some(moved) = results.next().await {
@@ -287,20 +293,10 @@ impl Ledger {
         again
     }
 
-    async fn stop_one(&self, stop: &Stop) -> bool {
+    async fn stop_one(&self, cluster: &str, stop: &Stop) -> bool {
         if stop.uid.is_empty() {
-            let spec = TaskSpec {
-                task_definition: "cancelled:0".to_owned(),
-                ..TaskSpec::default()
-            };
-            let spec = TaskSpec {
-                cluster: crate::api::DEFAULT_CLUSTER.to_owned(),
-                ..spec
-            };
-            return !matches!(
-                self.tombstone(&stop.task, spec, &stop.reason).await,
-                Outcome::Applied(())
-            );
+            let outcome = self.tombstone(&stop.task, cluster, None, &stop.reason).await;
+            return !matches!(outcome, Outcome::Applied(()) | Outcome::Exists);
         }
         let code = StopCode::ServiceSchedulerInitiated;
         let outcome = self

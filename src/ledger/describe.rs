@@ -21,6 +21,8 @@ pub struct Bound {
     pub task: std::sync::Arc<Task>,
     /// What its Pod takes, if a Pod was seen that has not ended.
     pub pod: Option<Resources>,
+    /// It has not ended and a Pod was made or may be made for it: the ledger owes it an entry.
+    pub expects_share: bool,
 }
 
 /// Sums what foreign Pods take, given which tasks (namespace, name) have a share.
@@ -151,7 +153,15 @@ fn restore(next: &mut ContainerInstanceStatus, around: &Surroundings<'_>) {
             restored: true,
         });
     }
-    next.restoring = false;
+    // the ledger is complete only when every task that had a Pod has its entry again
+    next.restoring = around.bound.iter().any(|b| {
+        let key = &b.task.key;
+        b.expects_share
+            && !next
+                .reservations
+                .iter()
+                .any(|r| r.task == key.name && r.namespace == key.namespace)
+    });
 }
 
 fn set_conditions(
@@ -378,6 +388,7 @@ mod tests {
         let bound = [Bound {
             task: running.clone(),
             pod: Some(small(9999)),
+            expects_share: true,
         }];
         let status = seen(&object, Some(&running), &bound);
         assert!(

@@ -77,10 +77,22 @@ impl Ledger {
     }
 
     /// Takes the place of a Task that can't be found, so that a late create of it fails. (F1)
-    pub async fn tombstone(&self, key: &Key, mut spec: TaskSpec, reason: &str) -> Outcome<()> {
-        spec.tombstone = true;
-        spec.desired_status = DesiredStatus::Stopped;
-        spec.stopped_reason = Some(cut(reason));
+    pub async fn tombstone(
+        &self,
+        key: &Key,
+        cluster: &str,
+        instance: Option<&str>,
+        reason: &str,
+    ) -> Outcome<()> {
+        let spec = TaskSpec {
+            cluster: cluster.to_owned(),
+            container_instance: instance.map(ToOwned::to_owned),
+            task_definition: "cancelled:1".to_owned(),
+            tombstone: true,
+            desired_status: DesiredStatus::Stopped,
+            stopped_reason: Some(cut(reason)),
+            ..TaskSpec::default()
+        };
         let mut task = Task::new(&key.name, spec);
         task.metadata.namespace = Some(key.namespace.clone());
         task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
@@ -102,6 +114,19 @@ impl Ledger {
         let read = self.send("task_get", api.get(&key.name)).await.applied()?;
         self.cache.learn_task(read.clone());
         Some(read)
+    }
+
+    /// Whether the API server itself says that there is no such Task.
+    pub async fn task_is_gone(&self, key: &Key) -> bool {
+        let api = self.tasks(&key.namespace);
+        match self.send("task_get", api.get(&key.name)).await {
+            Outcome::Applied(found) => {
+                self.cache.learn_task(found);
+                false
+            }
+            Outcome::Gone => true,
+            _ => false,
+        }
     }
 
     /// Tells a Task to stop, if it is still as it was decided on.
@@ -127,9 +152,16 @@ impl Ledger {
     /// Makes a new authorising write on a Task that should run and has no Pod. (F2)
     pub async fn authorise(&self, task: &Task) -> Outcome<()> {
         let uid = task.uid().unwrap_or_default();
+        let mut finalizers = task.metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == finalizers::TASK) {
+            // a task made by somebody else is held from here on (F1)
+            finalizers.push(finalizers::TASK.to_owned());
+        }
         let change = json!({
             "metadata": {
-                "uid": uid, "resourceVersion": task.resource_version(),
+                "uid": uid,
+                "resourceVersion": task.resource_version(),
+                "finalizers": finalizers,
                 "annotations": { labels::AUTHORISED_BY: self.fences.author(self.process()) },
             },
         });

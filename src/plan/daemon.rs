@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
+use super::backoff;
 use super::deployment::{self, Recipe};
 use super::eligibility::{check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
@@ -27,6 +30,8 @@ struct Survey<'m, 'a> {
     moving: bool,
     /// Why instances that lack a task cannot have one.
     waiting: Vec<Rejection>,
+    /// When starts that failed are tried again.
+    retries: Vec<Timestamp>,
 }
 
 /// Plans a DAEMON service.
@@ -78,7 +83,17 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
     }
     plan.stop.truncate(STOPS_MAX);
     let held = survey.outdated.iter().filter_map(|m| m.protected_until);
-    plan.wake_at = members.iter().filter_map(|m| m.healthy_at).chain(held).min();
+    let retries = survey.retries.iter().copied();
+    plan.wake_at = members
+        .iter()
+        .filter_map(|m| m.healthy_at)
+        .chain(held)
+        .chain(retries)
+        .min();
+    let primary = plan.deployments.first().map(|d| d.id.clone()).unwrap_or_default();
+    if backoff::throttle(world, service, &primary).1 {
+        plan.events.push(texts::IMPAIRED.to_owned());
+    }
     explain(&mut plan, &survey.waiting);
     let healthy = count(survey.standings.iter().filter(|s| **s == Standing::Healthy));
     let arrived = recipe.is_some() && deployment::arrived(&plan, &members, healthy);
@@ -176,6 +191,11 @@ impl Pass<'_> {
             return;
         }
         survey.moving = true;
+        let deployment = plan.deployments.first().map(|d| d.id.as_str());
+        if let Some(until) = backoff::instance_until(self.world, self.service, deployment, &instance.name) {
+            survey.retries.push(until);
+            return;
+        }
         let Some(primary) = plan.deployments.first() else {
             return;
         };

@@ -218,6 +218,15 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
     Some(Rejection { left, ..rejected })
 }
 
+/// A task of the service just failed to start on the instance: it is tried elsewhere first.
+#[must_use]
+pub fn check_refused(instance: &Instance) -> Rejection {
+    let evt = "encountered error \"TaskFailedToStart\"".to_owned();
+    let detail =
+        "a task of this service failed to start here a moment ago; tried again with backoff".to_owned();
+    rejection(instance, stage::CONSTRAINT, "TaskFailedToStart", evt, detail)
+}
+
 /// Whether no other task of the group is wanted on the instance. (CONS-4, CONS-5, CONS-7)
 #[must_use]
 pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> Option<Rejection> {
@@ -341,26 +350,15 @@ pub fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Reso
 /// Why a service may not place anything now, if so: its cluster is missing or going, or its namespace is not allowed.
 #[must_use]
 pub fn may_place(world: &World, service: &Service) -> Option<String> {
-    let Some(cluster) = world.clusters.get(&service.cluster) else {
-        return Some(format!(
-            "Cluster not found. Create an EcsCluster named {}.",
-            service.cluster
-        ));
-    };
+    if let Some(why) = namespace_forbidden(world, &service.cluster, &service.key.namespace) {
+        return Some(why);
+    }
+    let cluster = world.clusters.get(&service.cluster)?;
     let outside = |allowed: &Option<BTreeSet<String>>| {
         allowed
             .as_ref()
             .is_some_and(|names| !names.contains(&service.key.namespace))
     };
-    if cluster.deleting {
-        return Some(format!("Cluster {} is being deleted.", cluster.name));
-    }
-    if outside(&cluster.allowed_namespaces) {
-        return Some(format!(
-            "Namespace {} may not place tasks in cluster {}: its allowedNamespaces do not select it.",
-            service.key.namespace, cluster.name
-        ));
-    }
     if service.strategy == SchedulingStrategy::Daemon && outside(&cluster.daemon_namespaces) {
         return Some(format!(
             "Namespace {} may not run daemons in cluster {}: its daemonNamespaces do not select it.",
@@ -368,4 +366,28 @@ pub fn may_place(world: &World, service: &Service) -> Option<String> {
         ));
     }
     None
+}
+
+/// Why nothing of the namespace may be placed in the cluster now, if so: the cluster is missing or going, or the
+/// namespace is not among its allowedNamespaces. (CLU-5, CLU-7)
+#[must_use]
+pub fn namespace_forbidden(world: &World, cluster: &str, namespace: &str) -> Option<String> {
+    let Some(cluster) = world.clusters.get(cluster) else {
+        return Some(format!(
+            "Cluster not found. Create an EcsCluster named {cluster}."
+        ));
+    };
+    if cluster.deleting {
+        return Some(format!("Cluster {} is being deleted.", cluster.name));
+    }
+    let outside = cluster
+        .allowed_namespaces
+        .as_ref()
+        .is_some_and(|names| !names.contains(namespace));
+    outside.then(|| {
+        format!(
+            "Namespace {namespace} may not place tasks in cluster {}: its allowedNamespaces do not select it.",
+            cluster.name
+        )
+    })
 }

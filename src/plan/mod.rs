@@ -1,5 +1,6 @@
 //! Pure planners: a snapshot of the world in, a plan out. No I/O, clock or randomness; they never fail, they explain.
 
+mod backoff;
 mod choice;
 mod daemon;
 pub mod deployment;

@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::backoff;
 use super::choice::draw;
 use super::deployment::Recipe;
 use super::eligibility::{
-    Claim, check_distinct, check_resources, check_rules, check_status, claims, withheld_by,
+    Claim, check_distinct, check_refused, check_resources, check_rules, check_status, claims, withheld_by,
 };
 use super::members::Member;
 use super::ranking::Ranking;
@@ -89,6 +92,13 @@ impl<'a> Placer<'a> {
         Some(name)
     }
 
+    /// When instances where a task of the service just failed to start are tried again.
+    pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {
+        self.slots
+            .keys()
+            .filter_map(|name| backoff::instance_until(&self.world, self.service, None, name))
+    }
+
     fn judge(&self, instance: Arc<Instance>) -> Slot {
         let verdict = self.room(&instance);
         Slot { instance, verdict }
@@ -115,7 +125,13 @@ impl<'a> Placer<'a> {
                 .then(|| check_distinct(world, instance, service))
                 .flatten()
         };
-        if let Some(rejection) = check_status(instance).or_else(rules).or_else(distinct) {
+        let refused =
+            || backoff::instance_until(world, service, None, &instance.name).map(|_| check_refused(instance));
+        if let Some(rejection) = check_status(instance)
+            .or_else(rules)
+            .or_else(distinct)
+            .or_else(refused)
+        {
             return Err(rejection);
         }
         let held_back = withheld_by(world, instance, &self.claims);

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::backoff;
 use super::choice::draw;
 use super::deployment::{self, Recipe};
 use super::members::{Member, Phase, count, members, wanted_count};
@@ -202,6 +203,21 @@ impl Pass<'_> {
     /// Places ids that were given out and have no place yet, then as many new tasks as are missing and upper allows.
     /// (PCT-6, HEALTH-7, ROLL-2, ROLL-10)
     fn decide_starts(&mut self) {
+        let wants = self.missing() > 0 || self.heaps.good.iter().any(|m| m.phase == Phase::Unplaced);
+        let primary = self
+            .plan
+            .deployments
+            .first()
+            .map(|d| d.id.clone())
+            .unwrap_or_default();
+        let (until, impaired) = backoff::throttle(self.world, self.service, &primary);
+        if impaired && wants {
+            self.plan.events.push(texts::IMPAIRED.to_owned());
+        }
+        if until.is_some() && wants {
+            self.alarms.extend(until);
+            return;
+        }
         let (Some(recipe), Some(primary)) = (self.recipe, self.plan.deployments.first()) else {
             return;
         };
@@ -275,6 +291,7 @@ impl Pass<'_> {
             .take(FAILURES_MAX)
             .map(|r| r.failure.clone())
             .collect();
+        self.alarms.extend(placer.retries());
         let text = match closest(placer.rejections()) {
             Some(rejection) => texts::closest(rejection),
             None => texts::no_instances(),

@@ -13,6 +13,10 @@ const TAIL: &str =
 /// EVT-15.
 pub(super) const STEADY: &str = "has reached a steady state.";
 
+/// EVT-30.
+pub(super) const IMPAIRED: &str = "is unable to consistently start tasks successfully. For more information, see the \
+     Troubleshooting section of the Amazon ECS Developer Guide.";
+
 /// EVT-32.
 pub(super) const DEADLOCK: &str = "was unable to stop or start tasks during a deployment because of the service \
      deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";

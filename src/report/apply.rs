@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
@@ -86,6 +87,14 @@ impl Applier {
             .map(drop)
     }
 
+    /// Puts our finalizer on a definition that is in use, or takes it off one that is not.
+    pub async fn hold_definition(&self, object: &TaskDefinition, wanted: bool) -> Result<(), Error> {
+        let api: Api<TaskDefinition> = self.namespaced(object);
+        self.finalizers(&api, object, finalizers::IN_USE, wanted)
+            .await
+            .map(drop)
+    }
+
     /// Lets an instance go whose node is gone and on which nothing is reserved.
     pub async fn delete_instance(&self, object: &ContainerInstance) {
         let api: Api<ContainerInstance> = self.global();
@@ -108,6 +117,29 @@ impl Applier {
             outcome = outcome.label(),
             "deregistered: the node is gone"
         );
+    }
+
+    /// Writes on a Node that its instance was deregistered by force, so that it does not register again by itself.
+    /// Taking the annotation off lets it.
+    pub async fn remember_deregistration(&self, node: &str) -> Result<(), Error> {
+        let Some(object) = self.cache.nodes.named(node) else {
+            return Ok(());
+        };
+        let uid = object.uid().unwrap_or_default();
+        if object.annotations().get(labels::DEREGISTERED) == Some(&uid) {
+            return Ok(());
+        }
+        let api: Api<Node> = self.global();
+        let change = json!({ "metadata": { "uid": uid, "annotations": { labels::DEREGISTERED: uid } } });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match self.send(api.patch(node, &params, &Patch::Merge(change))).await {
+            Outcome::Applied(_) | Outcome::Gone => Ok(()),
+            Outcome::Refused(text) => Err(Error::Refused(text)),
+            other => Err(Error::Uncertain(other.label().to_owned())),
+        }
     }
 
     /// Writes a definition's status.

@@ -57,6 +57,18 @@ pub(super) fn all() -> Vec<Case> {
                 record.version = 500;
             }
         }),
+        broken("Gap-line-missing", |records| {
+            for kind in Kind::ALL {
+                let of_kind = records.iter_mut().filter(|r| r.kind == kind);
+                for (number, record) in (0..).zip(of_kind) {
+                    record.number = Some(number);
+                }
+            }
+            let told = records
+                .iter()
+                .rposition(|r| r.kind == Kind::Task && r.event == Event::Modified);
+            records.remove(told.unwrap());
+        }),
         broken("Gap-watch-lost-and-listed-again", |records| {
             let told = records
                 .iter()
@@ -69,6 +81,7 @@ pub(super) fn all() -> Vec<Case> {
                 version: version - 2,
                 event: Event::Gap,
                 kind: Kind::Task,
+                number: None,
                 at: None,
                 object: None,
                 note: Some(note),
@@ -76,7 +89,7 @@ pub(super) fn all() -> Vec<Case> {
             records.insert(told + 1, listed);
         }),
         broken("Gap-kind-missing", |records| {
-            records.retain(|r| r.kind != Kind::Node)
+            records.retain(|r| r.kind != Kind::Node);
         }),
         broken("Gap-list-not-finished", |records| {
             records.retain(|r| r.kind != Kind::Pod || r.event != Event::Sync);

@@ -19,6 +19,12 @@ fn quiet(name: &str, tell: impl FnOnce(&mut Scene)) -> Case {
 }
 
 pub(super) fn all() -> Vec<Case> {
+    let mut all = whole();
+    all.extend(odd());
+    all
+}
+
+fn whole() -> Vec<Case> {
     let mut wipe = quiet("wiped-and-restored", |s| {
         s.daemon("log", 0);
         s.run("d1", "n1", "log");
@@ -52,6 +58,11 @@ pub(super) fn all() -> Vec<Case> {
             }
             s.plan("app", &[], &[], "");
         }),
+    ]
+}
+
+fn odd() -> Vec<Case> {
+    vec![
         good(
             "a-stopping-task-keeps-its-share-and-others-start-around-it",
             |s| {

@@ -1,6 +1,9 @@
 //! The corpus: histories as files, made by the builders here, each with what it is expected to show.
 
+#![allow(clippy::arithmetic_side_effects, reason = "small numbers in tests")]
+
 mod bad;
+mod bounds;
 mod gaps;
 mod good;
 mod scene;
@@ -36,7 +39,7 @@ fn cases() -> Vec<Case> {
         bad::inactive(),
         bad::order(),
         bad::pods(),
-        bad::bounds(),
+        bounds::all(),
         bad::protection(),
         bad::rest(),
         gaps::all(),

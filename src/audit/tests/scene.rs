@@ -25,6 +25,7 @@ fn record(version: u64, event: Event, kind: Kind, object: Option<Value>) -> Reco
         version,
         event,
         kind,
+        number: None,
         at: None,
         object,
         note: None,

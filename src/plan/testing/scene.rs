@@ -282,7 +282,7 @@ impl Scene {
         found.map(|t| t.key.name.clone()).collect()
     }
 
-    fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         let names: Vec<String> = self.world.instances.keys().cloned().collect();
         for name in names {
             let world = self.world.clone();

@@ -6,6 +6,7 @@
     reason = "tests count small numbers"
 )]
 
+mod backoff;
 mod daemon;
 mod deployment;
 mod drain;

@@ -1,0 +1,105 @@
+//! Waiting after starts that failed: per instance for every service, and the service throttle. (THR, item HRM)
+//!
+//! Everything is derived from the Tasks themselves, so a restart of the operator forgets nothing.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::world::{Service, Task, World};
+use crate::domain::records::StopCode;
+
+/// Longest wait before a refused task is tried again on the same instance, in seconds.
+const INSTANCE_MAX_SECONDS: i64 = 300;
+/// A task that ran for less than this and ended by itself counts as a quick exit, in seconds.
+const QUICK_EXIT_SECONDS: i64 = 10;
+/// Longest wait after quick exits: they are paced, not throttled. (THR-5; choice)
+const QUICK_EXIT_MAX_SECONDS: i64 = 10;
+/// Waits of the service throttle after 1, 2, 3 … starts that failed in a row, in seconds. (THR-2)
+const THROTTLE_SECONDS: [i64; 11] = [0, 0, 0, 15, 30, 60, 120, 240, 480, 960, 1620];
+
+/// How a task ended by itself, if it did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// Without ever RUNNING.
+    NeverStarted,
+    /// Soon after RUNNING.
+    QuickExit,
+}
+
+fn failure(task: &Task) -> Option<(Failure, Timestamp)> {
+    let ended = task.stopped_at?;
+    match (task.stop_code?, task.started_at) {
+        (StopCode::TaskFailedToStart | StopCode::EssentialContainerExited, None) => {
+            Some((Failure::NeverStarted, ended))
+        }
+        (StopCode::EssentialContainerExited, Some(started))
+            if ended.duration_since(started).as_secs() < QUICK_EXIT_SECONDS =>
+        {
+            Some((Failure::QuickExit, ended))
+        }
+        _ => None,
+    }
+}
+
+/// Failures in a row, newest first: how many, of which kind, and when the newest ended.
+fn streak<'a>(tasks: impl Iterator<Item = &'a Task>) -> Option<(u32, Failure, Timestamp)> {
+    let mut newest_first: Vec<&Task> = tasks.filter(|t| !t.tombstone).collect();
+    newest_first.sort_by(|a, b| (b.created_at, &b.key).cmp(&(a.created_at, &a.key)));
+    let mut found: Option<(u32, Failure, Timestamp)> = None;
+    for task in newest_first.into_iter().filter(|t| !t.alive()) {
+        let Some((kind, ended)) = failure(task) else { break };
+        found = match found {
+            None => Some((1, kind, ended)),
+            Some((n, first, at)) if first == kind => Some((n.saturating_add(1), first, at.max(ended))),
+            Some(_) => break,
+        };
+    }
+    found
+}
+
+fn after(at: Timestamp, seconds: i64, now: Timestamp) -> Option<Timestamp> {
+    at.checked_add(SignedDuration::from_secs(seconds))
+        .ok()
+        .filter(|until| *until > now)
+}
+
+/// Until when no new task of the service is tried on the instance: 1 s doubling up to 5 minutes after refusals there.
+/// With a `deployment` only its own refusals count.
+pub(super) fn instance_until(
+    world: &World,
+    service: &Service,
+    deployment: Option<&str>,
+    instance: &str,
+) -> Option<Timestamp> {
+    let here = world
+        .tasks_on(instance)
+        .map(AsRef::as_ref)
+        .filter(|task: &&Task| {
+            task.service.as_ref().is_some_and(|s| s.uid == service.uid)
+                && deployment.is_none_or(|id| task.started_by == id)
+        });
+    let (n, kind, at) = streak(here)?;
+    let doubled = 1i64.checked_shl(n.saturating_sub(1)).unwrap_or(i64::MAX);
+    let seconds = match kind {
+        Failure::NeverStarted => doubled.clamp(1, INSTANCE_MAX_SECONDS),
+        Failure::QuickExit => doubled.clamp(1, QUICK_EXIT_MAX_SECONDS),
+    };
+    after(at, seconds, world.now)
+}
+
+/// The service throttle: until when nothing new of the PRIMARY is started, and whether its starts are impaired. A new
+/// deployment begins anew. (THR-1 to THR-4, THR-6)
+pub(super) fn throttle(world: &World, service: &Service, deployment: &str) -> (Option<Timestamp>, bool) {
+    let of_primary = world
+        .tasks_of(&service.uid)
+        .map(AsRef::as_ref)
+        .filter(|t: &&Task| t.started_by == deployment);
+    match streak(of_primary) {
+        Some((n, Failure::NeverStarted, at)) => {
+            let step = usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+            let last = THROTTLE_SECONDS.last().copied().unwrap_or(0);
+            let seconds = THROTTLE_SECONDS.get(step).copied().unwrap_or(last);
+            (after(at, seconds, world.now), seconds > 0)
+        }
+        Some((_, Failure::QuickExit, _)) | None => (None, false),
+    }
+}
