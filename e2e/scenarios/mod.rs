@@ -6,5 +6,7 @@ mod drain;
 mod foreign_pods;
 mod ledger_wiped;
 mod pod_lost;
+mod replica;
+mod rolling;
 mod stop_timeout;
 mod walk_through;

@@ -1,7 +1,9 @@
 //! What scenarios are written with: a namespace of their own, objects by a line, and waiting for conditions.
 
+pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod history;
+pub(crate) mod operator;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -124,6 +126,37 @@ impl Scenario {
             .await
             .unwrap();
         scenario
+    }
+
+    /// Waits until every task that is not to run has STOPPED and released its share.
+    pub(crate) async fn quiet(&self, seconds: u64) {
+        eventually(
+            "what is to stop has stopped and released its share",
+            seconds,
+            || async {
+                let tasks = self
+                    .api::<Task>()
+                    .list(&ListParams::default())
+                    .await
+                    .unwrap()
+                    .items;
+                let alive = tasks.iter().filter(|t| last(t) != LastStatus::Stopped).count();
+                let running = tasks
+                    .iter()
+                    .filter(|t| wanted(t) && last(t) == LastStatus::Running)
+                    .count();
+                let instances = self.instances().await;
+                let reserved: usize = instances.iter().map(|i| reservations(i, &self.namespace)).sum();
+                if alive == running && reserved == running {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "{alive} tasks alive, {running} RUNNING, {reserved} reservations"
+                    ))
+                }
+            },
+        )
+        .await;
     }
 
     /// Says that the scenario wipes the ledger by hand: the auditor does not hold that against the operator.

@@ -298,7 +298,8 @@ impl Ledger {
 
     async fn stop_one(&self, service: &Service, stop: &Stop) -> Stopping {
         let outcome = if stop.uid.is_empty() {
-            self.tombstone(&stop.task, &service.cluster, None, &stop.reason).await
+            self.tombstone(&stop.task, &service.cluster, None, &stop.reason)
+                .await
         } else {
             let code = StopCode::ServiceSchedulerInitiated;
             self.stop_task(&stop.task, &stop.uid, &stop.version, code, &stop.reason)
