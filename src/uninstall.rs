@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -12,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition, labels};
 use crate::cli::UninstallArgs;
+use crate::report::apply::{HOLD_BUDGET, floor_of};
 use crate::runtime::client;
 
 /// Releases all finalizers of ours; containers go on.
@@ -24,6 +26,28 @@ pub async fn run(args: UninstallArgs) -> anyhow::Result<()> {
     release::<ContainerInstance>(&client, None).await?;
     release::<TaskDefinition>(&client, None).await?;
     release::<EcsCluster>(&client, None).await?;
+    drop_budgets(&client).await
+}
+
+/// Deletes the PodDisruptionBudgets that we made: with no operator they would hold Pods for ever.
+async fn drop_budgets(client: &Client) -> anyhow::Result<()> {
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=ecs-operator");
+    let budgets = Api::<PodDisruptionBudget>::all(client.clone()).list(&ours).await;
+    let budgets = budgets.context("cannot list PodDisruptionBudgets")?;
+    let made = |name: &str| name == HOLD_BUDGET || floor_of(name).is_some();
+    let mut deleted = 0usize;
+    for budget in budgets.items.iter().filter(|b| made(&b.name_any())) {
+        let api: Api<PodDisruptionBudget> =
+            Api::namespaced(client.clone(), &budget.namespace().unwrap_or_default());
+        match api.delete(&budget.name_any(), &DeleteParams::default()).await {
+            Ok(_) => deleted = deleted.saturating_add(1),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                warn!(name = budget.name_any(), %error, "not deleted; run the command again");
+            }
+        }
+    }
+    info!(deleted, "PodDisruptionBudgets deleted");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Whatever drains an instance, its daemon leaves last, and its replicas are replaced within the percent bounds.
 //! (DRAIN-1 to DRAIN-4, DAEMON-41 to DAEMON-48, SCN-4)
 
+use std::time::Instant;
+
 use ecs_operator::api::{ContainerInstance, Task};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -61,7 +63,7 @@ impl Drain {
     }
 
     /// Waits until nothing is left on the instance, then checks the order in which it went.
-    async fn drained(&self) {
+    async fn drained(&self, begun: Instant) {
         eventually(&format!("{} is empty", self.node), 120, || async {
             let status = self.scenario.instance(&self.node).await.status.unwrap();
             let left: Vec<_> = status.reservations.iter().map(|r| &r.service).collect();
@@ -72,6 +74,7 @@ impl Drain {
             }
         })
         .await;
+        eprintln!("{} was empty after {:?}", self.node, begun.elapsed());
         let elsewhere = self.scenario.running("web", REPLICAS, 60).await;
         assert!(elsewhere.iter().all(|t| placed_on(t) != self.node));
         let history = self.tasks.until_now().await;
@@ -102,11 +105,12 @@ fn kubectl(arguments: &[&str]) -> tokio::task::JoinHandle<String> {
 async fn an_instance_set_draining_loses_its_daemon_last() {
     let drain = Drain::begin("patch").await;
     let change = |status: &str| json!({ "status": status });
+    let begun = Instant::now();
     drain
         .scenario
         .patch_instance(&drain.node, change("DRAINING"))
         .await;
-    drain.drained().await;
+    drain.drained(begun).await;
     drain.scenario.patch_instance(&drain.node, change("ACTIVE")).await;
     drain.returned().await;
 }
@@ -114,8 +118,9 @@ async fn an_instance_set_draining_loses_its_daemon_last() {
 #[tokio::test]
 async fn a_cordoned_node_loses_its_daemon_last() {
     let drain = Drain::begin("cordon").await;
+    let begun = Instant::now();
     kubectl(&["cordon", &drain.node]).await.unwrap();
-    drain.drained().await;
+    drain.drained(begun).await;
     kubectl(&["uncordon", &drain.node]).await.unwrap();
     drain.returned().await;
 }
@@ -134,6 +139,7 @@ async fn kubectl_drain_ends_by_itself_with_the_daemon_last_and_within_minimum_he
         }
     })
     .await;
+    let begun = Instant::now();
     let output = kubectl(&[
         "drain",
         &drain.node,
@@ -142,8 +148,9 @@ async fn kubectl_drain_ends_by_itself_with_the_daemon_last_and_within_minimum_he
     ])
     .await
     .unwrap();
+    eprintln!("kubectl drain ended after {:?}", begun.elapsed());
     assert!(output.contains("drained"), "{output}");
-    drain.drained().await;
+    drain.drained(begun).await;
     kubectl(&["uncordon", &drain.node]).await.unwrap();
 
     // the budget follows the service

@@ -1,6 +1,7 @@
 //! One file per behaviour.
 
 mod api;
+mod constraint;
 mod daemon_first;
 mod drain;
 mod foreign_pods;

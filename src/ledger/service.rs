@@ -10,7 +10,7 @@ use crate::api::conditions::{self, State};
 use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
 use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Start, Stop};
+use crate::plan::{ServicePlan, Start};
 
 /// Events kept in status. (EVT-1)
 const EVENTS_MAX: usize = 100;
