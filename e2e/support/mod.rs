@@ -307,14 +307,6 @@ impl Scenario {
         self.api::<Task>().list(&of).await.unwrap().items
     }
 
-    pub(crate) async fn pods(&self) -> Vec<Pod> {
-        self.api::<Pod>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-    }
-
     /// Waits until the RUNNING tasks of a service are on exactly these instances (a name may stand several times).
     pub(crate) async fn running_on(&self, service: &str, instances: &[&str], seconds: u64) -> Vec<Task> {
         let mut wanted: Vec<String> = instances.iter().map(ToString::to_string).collect();
