@@ -1,6 +1,7 @@
 //! One file per behaviour.
 
 mod api;
+mod crash;
 mod replica;
 mod rolling;
 mod walk_through;
