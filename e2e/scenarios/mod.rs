@@ -2,6 +2,7 @@
 
 mod api;
 mod constraint;
+mod crash;
 mod daemon_first;
 mod drain;
 mod foreign_pods;

@@ -13,7 +13,7 @@ use ecs_operator::api::{
     ContainerInstance, EcsService, InstanceDesiredStatus, InstanceStatus, LastStatus, Task, TaskDefinition,
 };
 use ecs_operator::audit::{Options, Recorder, audit};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
