@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
+    clippy::similar_names,
     reason = "a test suite: what is not as expected ends the test"
 )]
 

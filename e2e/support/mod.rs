@@ -1,7 +1,9 @@
 //! What scenarios are written with: a namespace of their own, objects by a line, and waiting for conditions.
 
+pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod history;
+pub(crate) mod operator;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -11,7 +13,7 @@ use ecs_operator::api::{
     ContainerInstance, EcsService, InstanceDesiredStatus, InstanceStatus, LastStatus, Task, TaskDefinition,
 };
 use ecs_operator::audit::{Options, Recorder, audit};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
@@ -124,6 +126,37 @@ impl Scenario {
             .await
             .unwrap();
         scenario
+    }
+
+    /// Waits until every task that is not to run has STOPPED and released its share.
+    pub(crate) async fn quiet(&self, seconds: u64) {
+        eventually(
+            "what is to stop has stopped and released its share",
+            seconds,
+            || async {
+                let tasks = self
+                    .api::<Task>()
+                    .list(&ListParams::default())
+                    .await
+                    .unwrap()
+                    .items;
+                let alive = tasks.iter().filter(|t| last(t) != LastStatus::Stopped).count();
+                let running = tasks
+                    .iter()
+                    .filter(|t| wanted(t) && last(t) == LastStatus::Running)
+                    .count();
+                let instances = self.instances().await;
+                let reserved: usize = instances.iter().map(|i| reservations(i, &self.namespace)).sum();
+                if alive == running && reserved == running {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "{alive} tasks alive, {running} RUNNING, {reserved} reservations"
+                    ))
+                }
+            },
+        )
+        .await;
     }
 
     /// Says that the scenario wipes the ledger by hand: the auditor does not hold that against the operator.
@@ -271,14 +304,6 @@ impl Scenario {
     pub(crate) async fn tasks(&self, service: &str) -> Vec<Task> {
         let of = ListParams::default().labels(&format!("ecs-operator.dev/service={service}"));
         self.api::<Task>().list(&of).await.unwrap().items
-    }
-
-    pub(crate) async fn pods(&self) -> Vec<Pod> {
-        self.api::<Pod>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
     }
 
     /// Waits until the RUNNING tasks of a service are on exactly these instances (a name may stand several times).

@@ -110,7 +110,7 @@ async fn follow<K>(
     mut version: u64,
 ) -> anyhow::Result<bool>
 where
-    K: Resource + Clone + Debug + DeserializeOwned,
+    K: Resource + Clone + Debug + DeserializeOwned + Send,
 {
     let mut params = WatchParams::default().timeout(WATCH_SECONDS);
     params.label_selector.clone_from(&scope.labels);
@@ -118,7 +118,10 @@ where
     let silence = Duration::from_secs(u64::from(WATCH_SECONDS).saturating_add(10));
     let mut progress = false;
     loop {
-        let mut events = api.watch(&params, &version.to_string()).await?.boxed();
+        let events = api.watch(&params, &version.to_string()).await?.boxed();
+        #[cfg(feature = "testing")]
+        let events = super::delay::delayed(events);
+        let mut events = events;
         loop {
             let Some(event) = tokio::time::timeout(silence, events.try_next()).await?? else {
                 break;

@@ -1,6 +1,8 @@
 //! What is known of the cluster: one store per kind, and the planner's world kept in step with them.
 
 pub mod convert;
+#[cfg(feature = "testing")]
+mod delay;
 pub mod feed;
 pub mod node;
 pub mod store;

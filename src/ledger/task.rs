@@ -19,7 +19,10 @@ use crate::plan::world::Key;
 pub const REASON_MAX: usize = 1024;
 
 /// What a tombstone says it would have run: a Task must name a definition.
-pub const CANCELLED: &str = "cancelled:1";
+const CANCELLED: &str = "cancelled:1";
+
+/// Name of status writes in metrics.
+const STATUS: &str = "task_status";
 
 /// Cuts a text to at most [`REASON_MAX`] characters.
 #[must_use]
@@ -142,7 +145,7 @@ impl Ledger {
             "metadata": { "uid": uid, "resourceVersion": version },
             "spec": { "desiredStatus": "STOPPED", "stopCode": code, "stoppedReason": cut(reason) },
         });
-        let outcome = self.patch_task(key, change, false).await;
+        let outcome = self.patch_task(key, change, "task_stop").await;
         if matches!(outcome, Outcome::Applied(())) {
             info!(task = %key, %reason, "told to stop");
         }
@@ -167,7 +170,7 @@ impl Ledger {
         });
         let begun = Instant::now();
         let key = crate::cache::store::key_of(task);
-        let outcome = self.patch_task(&key, change, false).await;
+        let outcome = self.patch_task(&key, change, "task").await;
         if matches!(outcome, Outcome::Applied(())) {
             self.fences.authorised(&uid, begun);
         }
@@ -192,7 +195,7 @@ impl Ledger {
         let Some(change) = change else {
             return Outcome::Applied(());
         };
-        self.patch_task(&crate::cache::store::key_of(task), change, true)
+        self.patch_task(&crate::cache::store::key_of(task), change, STATUS)
             .await
     }
 
@@ -206,7 +209,7 @@ impl Ledger {
         let change = json!({
             "metadata": { "uid": task.uid(), "resourceVersion": task.resource_version(), "finalizers": left },
         });
-        self.patch_task(&crate::cache::store::key_of(task), change, false)
+        self.patch_task(&crate::cache::store::key_of(task), change, "task")
             .await
     }
 
@@ -227,18 +230,18 @@ impl Ledger {
             .map(drop)
     }
 
-    async fn patch_task(&self, key: &Key, change: serde_json::Value, status: bool) -> Outcome<()> {
+    async fn patch_task(&self, key: &Key, change: serde_json::Value, object: &'static str) -> Outcome<()> {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let api: Api<Task> = self.tasks(&key.namespace);
         let change = Patch::Merge(change);
-        let outcome = if status {
-            self.send("task_status", api.patch_status(&key.name, &params, &change))
+        let outcome = if object == STATUS {
+            self.send(object, api.patch_status(&key.name, &params, &change))
                 .await
         } else {
-            self.send("task", api.patch(&key.name, &params, &change)).await
+            self.send(object, api.patch(&key.name, &params, &change)).await
         };
         if matches!(outcome, Outcome::Stale) {
             self.read_task(key).await;
