@@ -307,9 +307,8 @@ impl Ledger {
                 .await
         };
         match outcome {
-            Outcome::Applied(()) => Stopping::Done,
-            // the id ended otherwise
-            Outcome::Exists => Stopping::Done,
+            // exists: the id ended otherwise
+            Outcome::Applied(()) | Outcome::Exists => Stopping::Done,
             Outcome::Gone if !stop.uid.is_empty() => Stopping::Done,
             Outcome::Refused(text) => {
                 warn!(task = %stop.task, %text, "the API server refused a stop");
