@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use ecs_operator::api::{ContainerInstance, Task};
+use ecs_operator::api::{ContainerInstance, HealthStatus, Task};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
@@ -51,6 +51,20 @@ impl Drain {
         });
         scenario.service("web", "web", together).await;
         let running = scenario.running("web", REPLICAS, 90).await;
+        // until its check has passed a task counts for nothing and may stop at any time (PCT-6)
+        eventually("the replicas are healthy", 60, || async {
+            let tasks = scenario.tasks("web").await;
+            let health: Vec<_> = tasks
+                .iter()
+                .filter_map(|t| Some(t.status.as_ref()?.health_status))
+                .collect();
+            if health == [HealthStatus::Healthy; REPLICAS] {
+                Ok(())
+            } else {
+                Err(format!("{health:?}"))
+            }
+        })
+        .await;
         let node = placed_on(&running[0]);
         assert!(running.iter().all(|t| placed_on(t) == node), "binpack");
         Self {
