@@ -4,4 +4,5 @@ mod api;
 mod crash;
 mod replica;
 mod rolling;
+mod two_active;
 mod walk_through;
