@@ -296,6 +296,14 @@ impl Ledger {
     async fn stop_one(&self, cluster: &str, stop: &Stop) -> bool {
         if stop.uid.is_empty() {
             let outcome = self.tombstone(&stop.task, cluster, None, &stop.reason).await;
+            let (namespace, name) = (&stop.task.namespace, &stop.task.name);
+            if matches!(outcome, Outcome::Refused(_) | Outcome::Gone) {
+                // no tombstone can be made in a namespace that is going away: wait, then give up (F1)
+                if self.fences.unseen_for(namespace, name) >= super::fence::FENCE {
+                    self.fences.give_up(namespace, name);
+                }
+                return false;
+            }
             return !matches!(outcome, Outcome::Applied(()) | Outcome::Exists);
         }
         let code = StopCode::ServiceSchedulerInitiated;
