@@ -2,6 +2,7 @@
 
 mod api;
 mod crash;
+mod node_lost;
 mod replica;
 mod rolling;
 mod two_active;
