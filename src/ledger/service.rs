@@ -280,7 +280,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan;
     use crate::plan::testing::{Scene, definition, instance, key, replica};
 
     #[test]
