@@ -2,6 +2,7 @@
 
 mod api;
 mod crash;
+mod helm;
 mod node_lost;
 mod replica;
 mod rolling;
