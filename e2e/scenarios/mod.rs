@@ -3,6 +3,7 @@
 mod api;
 mod crash;
 mod helm;
+mod namespace_deleted;
 mod node_lost;
 mod replica;
 mod rolling;
