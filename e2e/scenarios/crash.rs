@@ -20,18 +20,18 @@ async fn live(scenario: &Scenario, name: &str) {
         eventually(&format!("{name} runs one task of {definition}"), 120, || async {
             let object = scenario.api::<EcsService>().get(name).await.unwrap();
             let status = object.status.unwrap_or_default();
-            let states: Vec<_> = status
+            let rollouts: Vec<_> = status
                 .deployments
                 .iter()
                 .map(|d| (d.task_definition.as_str(), d.rollout_state))
                 .collect();
             let running: Vec<Task> = scenario.tasks(name).await.into_iter().filter(wanted).collect();
             let right = running.iter().all(|t| t.spec.task_definition == definition);
-            if states == [(definition, RolloutState::Completed)] && running.len() == 1 && right {
+            if rollouts == [(definition, RolloutState::Completed)] && running.len() == 1 && right {
                 Ok(())
             } else {
                 Err(format!(
-                    "{states:?}, {} tasks; {}",
+                    "{rollouts:?}, {} tasks; {}",
                     running.len(),
                     scenario.explain(name).await
                 ))

@@ -13,7 +13,7 @@ use ecs_operator::api::{
     ContainerInstance, EcsService, InstanceDesiredStatus, InstanceStatus, LastStatus, Task, TaskDefinition,
 };
 use ecs_operator::audit::{Options, Recorder, audit};
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
@@ -304,6 +304,14 @@ impl Scenario {
     pub(crate) async fn tasks(&self, service: &str) -> Vec<Task> {
         let of = ListParams::default().labels(&format!("ecs-operator.dev/service={service}"));
         self.api::<Task>().list(&of).await.unwrap().items
+    }
+
+    pub(crate) async fn pods(&self) -> Vec<Pod> {
+        self.api::<Pod>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
     }
 
     /// Waits until the RUNNING tasks of a service are on exactly these instances (a name may stand several times).

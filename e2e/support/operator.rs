@@ -183,11 +183,6 @@ impl Drop for Operator {
     }
 }
 
-/// Runs `ecs-operator uninstall --release-finalizers`.
-pub(crate) fn release_finalizers() {
-    cluster::command(PROGRAM, &["uninstall", "--release-finalizers"]);
-}
-
 /// A setting of the EcsCluster `default`; it gets its old value when this is dropped.
 pub(crate) struct Setting {
     name: String,

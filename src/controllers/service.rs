@@ -24,6 +24,8 @@ use crate::runtime::backoff::jittered;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Wait before planning again after somebody else moved something.
 const AGAIN: Duration = Duration::from_millis(40);
+/// Wait before trying again what was refused, such as a tombstone in a namespace that is going away.
+const RETRY: Duration = Duration::from_secs(2);
 /// Plans are made anew at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
 
@@ -70,7 +72,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if deleting {
         give_up(&context, &world, &service);
     }
-    if deleting && finished(&context, &world, &service, &plan) {
+    let given_up = |key: &Key| context.ledger.fences().given_up(&key.namespace, &key.name);
+    if deleting && finished(&world, &service, &plan, &given_up) {
         context.applier.release_service(&object).await?;
         return Ok(Action::await_change());
     }
@@ -83,6 +86,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let wake = plan
         .wake_at
         .map(|at| Duration::try_from(at.duration_since(world.now)).unwrap_or_default());
+    if deleting || !service.stopping.is_empty() {
+        // what could not be stopped or cancelled is tried again
+        return Ok(Action::requeue(jittered(RETRY)));
+    }
     Ok(Action::requeue(wake.map_or(RESYNC, |wake| {
         wake.saturating_add(Duration::from_millis(50)).min(RESYNC)
     })))
@@ -148,8 +155,7 @@ fn give_up(context: &Context, world: &World, service: &Service) {
 }
 
 /// Whether a deleted service may go: no task of it lives, its lists are empty, no share is left. (SVC-3)
-fn finished(context: &Context, world: &World, service: &Service, plan: &ServicePlan) -> bool {
-    let fences = context.ledger.fences();
+fn finished(world: &World, service: &Service, plan: &ServicePlan, given_up: &impl Fn(&Key) -> bool) -> bool {
     let held = || {
         world.instances.values().flat_map(|i| &i.reservations).any(|r| {
             r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
@@ -157,10 +163,11 @@ fn finished(context: &Context, world: &World, service: &Service, plan: &ServiceP
     };
     plan.start.is_empty()
         && plan.stop.is_empty()
-        && service.allocations.iter().all(|a| {
-            let key = Key::new(&service.key.namespace, &a.id);
-            world.task(&key).is_some() || fences.given_up(&key.namespace, &key.name)
-        })
+        && service
+            .allocations
+            .iter()
+            .map(|a| Key::new(&service.key.namespace, &a.id))
+            .all(|key| world.task(&key).is_some() || given_up(&key))
         && world.tasks_of(&service.uid).all(|task| !task.alive())
         && !held()
 }
@@ -216,4 +223,34 @@ fn short_hash(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::records::Allocation;
+    use crate::plan::testing::{Scene, definition, key, replica};
+
+    #[test]
+    fn a_deleted_service_waits_for_an_id_until_its_task_is_seen_or_given_up() {
+        let mut scene = Scene::new()
+            .definition(definition("web:1", 100, 100))
+            .service(replica("web", "web:1", 1));
+        scene.edit_service("web", |service| {
+            service.deleting = true;
+            service.allocations = vec![Allocation {
+                id: "a".to_owned(),
+                deployment: "ecs-svc/1".to_owned(),
+                created_at: String::new(),
+            }];
+        });
+        let done = |given_up: bool| {
+            let plan = ServicePlan::default();
+            finished(&scene.world, scene.get("web"), &plan, &|found| {
+                given_up && *found == key("a")
+            })
+        };
+        assert!(!done(false), "a late create may come");
+        assert!(done(true));
+    }
 }
