@@ -34,6 +34,7 @@ main() {
   cargo test --locked --lib --bins --features testing
   step "generated files"
   cargo run --locked --quiet --bin crdgen -- --check
+  hack/semantics.sh --check
   step "charts"
   HELM=$bin/helm hack/charts.sh
   step "the end-to-end suite and the operator's image"
