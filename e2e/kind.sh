@@ -15,6 +15,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=../hack/lib.sh
 source "$root/hack/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../hack/operator.sh
+source "$root/hack/operator.sh"
 # shellcheck source-path=SCRIPTDIR source=cluster/images.sh
 source "$root/e2e/cluster/images.sh"
 
@@ -84,7 +86,7 @@ operator_image() {
     rustup target add "$target"
     cargo build --release --locked --target "$target" --bin ecs-operator
   }) >&2
-  "$root/hack/image.sh" "${CARGO_TARGET_DIR:-$root/target}/$target/release/ecs-operator" "$work/ecs-operator.tar"
+  "$root/hack/image.sh" "${CARGO_TARGET_DIR:-$root/target}/$target/release/ecs-operator" "$work/ecs-operator.tar" "$operator_image_name"
   printf '%s\n' "$work/ecs-operator.tar"
 }
 
@@ -95,6 +97,15 @@ load_images() {
   workload=$(test_images_dir "$root" "$(cache_dir)")/workload.tar
   kind load image-archive --name "$name" "$archive"
   kind load image-archive --name "$name" "$workload"
+}
+
+# install_charts: the CRDs and the operator, in the cluster that KUBECONFIG names. The control plane's node takes no tasks.
+install_charts() {
+  helm upgrade --install ecs-operator-crds "$root/charts/ecs-operator-crds" \
+    --namespace ecs-operator --create-namespace --wait --timeout 60s
+  helm upgrade --install ecs-operator "$root/charts/ecs-operator" --namespace ecs-operator --wait --timeout 120s \
+    --set 'defaultCluster.nodeSelector.matchExpressions[0].key=node-role.kubernetes.io/control-plane' \
+    --set 'defaultCluster.nodeSelector.matchExpressions[0].operator=DoesNotExist'
 }
 
 cleanup() {
@@ -136,6 +147,7 @@ main() {
   trap 'exit 130' INT TERM
   make_cluster
   load_images
+  install_charts
   cd "$root"
   cargo test --features testing --test e2e -- "$@"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Building the operator and putting it on a cluster of e2e/cluster. Sourced by tour.sh and test.sh, never run.
 
-image=localhost/ecs-operator/ecs-operator:0.1.0
+operator_image_name=localhost/ecs-operator/ecs-operator:0.1.0
 
 # Build outputs are shared between checkouts, so that a fresh clone builds only what changed.
 share_target() {
@@ -14,7 +14,7 @@ build_operator_image() {
   local target
   target=$(rust_musl_target)
   (cd "$1" && cargo build --locked --release --target "$target" --bin ecs-operator)
-  "$1/hack/image.sh" "$CARGO_TARGET_DIR/$target/release/ecs-operator" "$2" "$image"
+  "$1/hack/image.sh" "$CARGO_TARGET_DIR/$target/release/ecs-operator" "$2" "$operator_image_name"
 }
 
 # install_operator REPO CLUSTER.SH [HELM ARGUMENTS…]: both charts, waiting until the operator is ready.

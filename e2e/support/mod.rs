@@ -94,8 +94,10 @@ impl Scenario {
             "every node is an ACTIVE, connected, empty instance",
             90,
             || async {
+                // nodes of a control plane need not be instances
+                let workers = ListParams::default().labels("!node-role.kubernetes.io/control-plane");
                 let nodes = Api::<Node>::all(scenario.client.clone())
-                    .list(&ListParams::default())
+                    .list(&workers)
                     .await
                     .unwrap()
                     .items;
