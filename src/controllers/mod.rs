@@ -5,6 +5,7 @@ pub mod definition;
 pub mod errors;
 pub mod feeds;
 pub mod instance;
+pub mod lane;
 pub mod node;
 pub mod queue;
 pub mod service;
@@ -38,6 +39,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this replica plans.
     pub leads: watch::Receiver<bool>,
+    /// Who gives way to daemons.
+    pub lane: Arc<lane::Lane>,
     /// What is to be looked at.
     pub queues: Arc<queue::Queues>,
 }

@@ -59,11 +59,18 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if service.version != crate::cache::store::version_of(object.as_ref()) {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
+    let due = plan::daemons_due(&world, &service);
+    if context.lane.gives_way(&key, !due.is_empty()) {
+        for daemon in due {
+            context.queues.services.push(daemon);
+        }
+        return Ok(Action::requeue(jittered(AGAIN)));
+    }
     let plan = plan::service(&world, &key);
     debug!(service = %key, starts = plan.start.len(), stops = plan.stop.len(), "planned");
     context.metrics.planned("start", plan.start.len());
     context.metrics.planned("stop", plan.stop.len());
-    if !plan.start.is_empty() {
+    if !plan.start.is_empty() || world.tasks_of(&service.uid).any(|task| task.alive()) {
         context.applier.ensure_hold(&key.namespace).await;
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::fence::AUTHORISATION;
 use super::outcome::Outcome;
@@ -143,7 +143,7 @@ impl Ledger {
                 Outcome::Applied(())
             }
             Outcome::Stale => {
-                warn!(
+                debug!(
                     pod = name,
                     "the Pod moved while its finalizer was taken off; again"
                 );

@@ -87,6 +87,25 @@ pub struct ServicePlan {
     pub wake_at: Option<jiff::Timestamp>,
 }
 
+/// Daemon services that have a task to start now and come before `service`: none if it is a daemon itself. (DAEMON-20)
+#[must_use]
+pub fn daemons_due(world: &World, asking: &world::Service) -> Vec<Key> {
+    if asking.strategy == SchedulingStrategy::Daemon {
+        return Vec::new();
+    }
+    let daemon = |s: &&std::sync::Arc<world::Service>| {
+        s.strategy == SchedulingStrategy::Daemon && s.cluster == asking.cluster && !s.deleting
+    };
+    let due = |key: &Key| !service(world, key).start.is_empty();
+    world
+        .services
+        .values()
+        .filter(daemon)
+        .map(|s| s.key.clone())
+        .filter(due)
+        .collect()
+}
+
 /// Plans one service. Unknown services have an empty plan.
 #[must_use]
 pub fn service(world: &World, key: &Key) -> ServicePlan {

@@ -349,3 +349,19 @@ fn a_deleted_service_stops_all_but_keeps_the_drain_order_svc_3() {
     assert_eq!(scene.round("d").stop.len(), 1);
     assert!(scene.alive("d").is_empty());
 }
+
+#[test]
+fn daemon_20_a_replica_sees_which_daemons_are_due_and_a_daemon_waits_for_nobody() {
+    let mut scene = Scene::new()
+        .instance(instance("i1"))
+        .definition(definition("d:1", 256, 256))
+        .definition(definition("r:1", 256, 256))
+        .service(daemon("d", "d:1"))
+        .service(replica("r", "r:1", 1));
+    let due = |scene: &Scene, name: &str| crate::plan::daemons_due(&scene.world, scene.get(name));
+    assert_eq!(due(&scene, "r"), [key("d")]);
+    assert_eq!(due(&scene, "d"), []);
+    let plan = scene.plan("d");
+    scene.commit("d", &plan);
+    assert_eq!(due(&scene, "r"), [], "its share is there");
+}
