@@ -31,6 +31,8 @@ const KEEP_PER_SERVICE_MAX: usize = 100;
 const RESYNC: Duration = Duration::from_secs(300);
 /// A task whose containers cannot start is stopped after this time.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Wait before looking again at something that is gone and whose event is on its way.
+const GONE: Duration = Duration::from_secs(1);
 /// Wait before looking again at something that moved.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -429,6 +431,14 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
         let ended = crate::cache::node::pod_ended(&pod)
             || observe(context, task, &pod).is_some_and(|seen| seen.ended);
         if !ended && node_known && pod.metadata.deletion_timestamp.is_none() {
+            // the store may lag behind: only the API server itself can say that a Pod still runs
+            let namespace = task.namespace().unwrap_or_default();
+            match context.ledger.read_pod(&namespace, &pod.name_any()).await {
+                Outcome::Applied(newest) if runs_on(context, task, &newest) => {}
+                Outcome::Applied(_) => return Ok(Action::requeue(jittered(SOON))),
+                Outcome::Gone => return Ok(Action::requeue(jittered(GONE))),
+                other => return checked(other.map(drop)),
+            }
             error!(task = %key_of(task), pod = pod.name_any(), "a Pod runs for a STOPPED task; deleting it");
             context.metrics.violated("pod_of_stopped_task");
             checked(context.ledger.delete_pod(&pod).await)?;
@@ -460,6 +470,13 @@ async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
         Some(left) if !left.is_zero() && !crowded => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
         _ => checked(context.ledger.delete_task(task).await),
     }
+}
+
+/// Whether a Pod has neither ended nor been told to.
+fn runs_on(context: &Context, task: &Task, pod: &Pod) -> bool {
+    let ended =
+        crate::cache::node::pod_ended(pod) || observe(context, task, pod).is_some_and(|seen| seen.ended);
+    !ended && pod.metadata.deletion_timestamp.is_none()
 }
 
 /// How many tasks of the same service ended after this one.
