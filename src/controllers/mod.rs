@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod definition;
+mod ended;
 pub mod errors;
 pub mod feeds;
 pub mod instance;

@@ -7,34 +7,29 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use tracing::{error, info};
+use tracing::info;
 
 use super::Context;
+use super::ended;
 use super::errors::Error;
 use super::instance::live_node;
-use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, finalizers, labels};
+use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
 use crate::build::{self, Observed, PodObservation};
 use crate::cache::store::key_of;
 use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
 use crate::ledger::outcome::Outcome;
 use crate::ledger::task::{cut, stopped_status};
-use crate::plan::eligibility;
-use crate::plan::world::{Definition, Key, World};
+use crate::plan::start_task;
+use crate::plan::world::Key;
 use crate::runtime::backoff::jittered;
 
-/// STOPPED tasks are kept this long. (TASK-15)
-const KEEP: Duration = Duration::from_secs(3600);
-/// Of one service at most this many STOPPED tasks are kept.
-const KEEP_PER_SERVICE_MAX: usize = 100;
 /// A task is looked at again at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
 /// A task whose containers cannot start is stopped after this time.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// Wait before looking again at something that is gone and whose event is on its way.
-const GONE: Duration = Duration::from_secs(1);
 /// Wait before looking again at something that moved.
-const SOON: Duration = Duration::from_millis(100);
+pub(super) const SOON: Duration = Duration::from_millis(100);
 
 /// Moves a task one step on.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
@@ -43,7 +38,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     };
     let last = task.status.as_ref().map(|s| s.last_status).unwrap_or_default();
     if last == LastStatus::Stopped {
-        return after_end(&context, &task).await;
+        return ended::after_end(&context, &task).await;
     }
     if task.spec.tombstone {
         return end(&context, &task, None).await;
@@ -59,7 +54,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
 }
 
-fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
+pub(super) fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
     let name = build::pod_name(task)?;
     let pod = context
         .cache
@@ -72,7 +67,7 @@ fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
     Some(pod).filter(|_| owned)
 }
 
-fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
+pub(super) fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
     let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
     let namespace = task.namespace().unwrap_or_default();
     let known = world.definition(&namespace, &task.spec.task_definition)?;
@@ -85,14 +80,14 @@ fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> 
     }))
 }
 
-fn author(task: &Task) -> String {
+pub(super) fn author(task: &Task) -> String {
     task.annotations()
         .get(labels::AUTHORISED_BY)
         .cloned()
         .unwrap_or_default()
 }
 
-fn checked(outcome: Outcome<()>) -> Result<Action, Error> {
+pub(super) fn checked(outcome: Outcome<()>) -> Result<Action, Error> {
     match outcome {
         Outcome::Applied(()) => Ok(Action::requeue(RESYNC)),
         Outcome::Gone => Ok(Action::await_change()),
@@ -205,7 +200,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
         Err(problems) => return refuse(problems.join("; ")).await,
     };
     let made_by_us = !author(task).is_empty();
-    if !made_by_us && let Some(reason) = forbidden(&world, task, instance, definition) {
+    if !made_by_us && let Some(reason) = start_task::forbidden(&world, &key, instance, definition) {
         return refuse(reason).await;
     }
     let ask = Ask {
@@ -225,33 +220,6 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
         Outcome::Gone => refuse("MISSING".to_owned()).await,
         other => checked(other.map(drop)).map(Some),
     }
-}
-
-/// Why a task that somebody else created and bound may not run there: the checks that our own schedulers make. (RUN-6,
-/// RUN-8)
-fn forbidden(world: &World, task: &Task, instance: &str, definition: &Definition) -> Option<String> {
-    let namespace = task.namespace().unwrap_or_default();
-    if task.spec.service.is_some() {
-        return Some("spec.service is set by the operator; leave it out".to_owned());
-    }
-    let Some(bound) = world.instances.get(instance) else {
-        return Some("MISSING".to_owned());
-    };
-    if bound.cluster != task.spec.cluster {
-        return Some(format!(
-            "Identifier is for {}. Your cluster is {}",
-            bound.cluster, task.spec.cluster
-        ));
-    }
-    if let Some(why) = eligibility::namespace_forbidden(world, &task.spec.cluster, &namespace) {
-        return Some(why);
-    }
-    if let Err(error) = &definition.constraints {
-        return Some(error.to_string());
-    }
-    let refused = eligibility::check_status(bound)
-        .or_else(|| eligibility::check_rules(world, bound, &namespace, None, definition, &[]))?;
-    Some(refused.failure.reason)
 }
 
 fn terminated(context: &Context, instance: &str) -> String {
@@ -414,112 +382,5 @@ async fn end(context: &Context, task: &Task, seen: Option<&PodObservation>) -> R
             context.queues.instances.push_named(instance);
         }
     }
-    checked(outcome)
-}
-
-/// A STOPPED task: its Pod and, after a while, itself go.
-async fn after_end(context: &Context, task: &Task) -> Result<Action, Error> {
-    let uid = task.uid().unwrap_or_default();
-    let fences = context.ledger.fences();
-    let mut wake = None;
-    if let Some(pod) = pod_of(context, task) {
-        let node_known = task
-            .spec
-            .container_instance
-            .as_ref()
-            .is_some_and(|i| context.cache.nodes.named(i).is_some());
-        let ended = crate::cache::node::pod_ended(&pod)
-            || observe(context, task, &pod).is_some_and(|seen| seen.ended);
-        if !ended && node_known && pod.metadata.deletion_timestamp.is_none() {
-            // the store may lag behind: only the API server itself can say that a Pod still runs
-            let namespace = task.namespace().unwrap_or_default();
-            match context.ledger.read_pod(&namespace, &pod.name_any()).await {
-                Outcome::Applied(newest) if runs_on(context, task, &newest) => {}
-                Outcome::Applied(_) => return Ok(Action::requeue(jittered(SOON))),
-                Outcome::Gone => return Ok(Action::requeue(jittered(GONE))),
-                other => return checked(other.map(drop)),
-            }
-            error!(task = %key_of(task), pod = pod.name_any(), "a Pod runs for a STOPPED task; deleting it");
-            context.metrics.violated("pod_of_stopped_task");
-            checked(context.ledger.delete_pod(&pod).await)?;
-        }
-        // F5: off only after the end is recorded and F3's wait has passed
-        let leaving = pod.metadata.deletion_timestamp.is_some() || task.metadata.deletion_timestamp.is_some();
-        if leaving && (ended || !node_known) {
-            wake = fences.wait(&uid, &author(task), context.ledger.process());
-            if wake.is_none() {
-                let outcome = context.ledger.free_pod(&pod).await;
-                if !matches!(outcome, Outcome::Applied(()) | Outcome::Gone) {
-                    return checked(outcome);
-                }
-            }
-        }
-    }
-    if task.metadata.deletion_timestamp.is_some() {
-        return let_go(context, task, wake).await;
-    }
-    let stopped_at = task
-        .status
-        .as_ref()
-        .and_then(|s| s.stopped_at.as_ref())
-        .and_then(|t| t.parse::<Timestamp>().ok());
-    let age =
-        stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
-    let crowded = newer_ended(context, task) >= KEEP_PER_SERVICE_MAX;
-    match age.and_then(|age| KEEP.checked_sub(age)) {
-        Some(left) if !left.is_zero() && !crowded => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
-        _ => checked(context.ledger.delete_task(task).await),
-    }
-}
-
-/// Whether a Pod has neither ended nor been told to.
-fn runs_on(context: &Context, task: &Task, pod: &Pod) -> bool {
-    let ended =
-        crate::cache::node::pod_ended(pod) || observe(context, task, pod).is_some_and(|seen| seen.ended);
-    !ended && pod.metadata.deletion_timestamp.is_none()
-}
-
-/// How many tasks of the same service ended after this one.
-fn newer_ended(context: &Context, task: &Task) -> usize {
-    let Some(service) = &task.spec.service else {
-        return 0;
-    };
-    let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
-    let Some(own) = world.task(&key_of(task)).cloned() else {
-        return 0;
-    };
-    world
-        .tasks_of(&service.uid)
-        .filter(|t| !t.alive() && (t.stopped_at, &t.key) > (own.stopped_at, &own.key))
-        .count()
-}
-
-/// A deleted, STOPPED task: its finalizer goes when the share is released and F1's wait is over.
-async fn let_go(context: &Context, task: &Task, wake: Option<Duration>) -> Result<Action, Error> {
-    let uid = task.uid().unwrap_or_default();
-    if !task.finalizers().iter().any(|f| f == finalizers::TASK) {
-        context.ledger.fences().forget(&uid);
-        return Ok(Action::await_change());
-    }
-    let key = key_of(task);
-    let reserved = task.spec.container_instance.as_ref().is_some_and(|instance| {
-        context.cache.instances.named(instance).is_some_and(|object| {
-            let entries = object.status.iter().flat_map(|s| &s.reservations);
-            entries
-                .into_iter()
-                .any(|r| r.task == key.name && r.namespace == key.namespace)
-        })
-    });
-    if reserved {
-        if let Some(instance) = &task.spec.container_instance {
-            context.queues.instances.push_named(instance);
-        }
-        return Ok(Action::requeue(Duration::from_secs(1)));
-    }
-    if let Some(left) = context.ledger.fences().finalizer_wait(&uid) {
-        return Ok(Action::requeue(wake.map_or(left, |w| w.min(left))));
-    }
-    let outcome = context.ledger.free_task(task).await;
-    context.ledger.fences().forget(&uid);
     checked(outcome)
 }

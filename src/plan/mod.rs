@@ -12,6 +12,7 @@ mod ranking;
 mod rejection;
 mod replica;
 mod scale_in;
+pub mod start_task;
 mod teardown;
 #[cfg(test)]
 pub(crate) mod testing;
