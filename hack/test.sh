@@ -29,9 +29,9 @@ main() {
   bin=$(hack/deps.sh)
   step "format and lints"
   cargo fmt --check
-  cargo clippy --locked --all-targets --features testing -- -D warnings
+  cargo clippy --locked --workspace --all-targets --features testing -- -D warnings
   step "unit and property tests"
-  cargo test --locked --lib --bins --features testing
+  cargo test --locked --workspace --lib --bins --features testing
   step "generated files"
   cargo run --locked --quiet --bin crdgen -- --check
   hack/semantics.sh --check
