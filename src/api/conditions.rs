@@ -28,6 +28,12 @@ impl State {
         }
     }
 
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.status == "True"
+    }
+
     /// It does not hold.
     #[must_use]
     pub fn no(reason: &str, message: &str) -> Self {

@@ -179,7 +179,7 @@ pub struct ContainerInstanceStatus {
     /// Format of the ledger; an operator that knows only an older one leaves it alone.
     #[serde(default)]
     pub ledger_version: i64,
-    /// Schedulable, Draining, Overcommitted.
+    /// Schedulable, Draining, Overcommitted, Selected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 
+use super::convert::selects;
 use crate::api::{self, OnCordon};
 use crate::domain::records::Attribute;
 use crate::domain::resources::Resources;
@@ -21,6 +22,8 @@ pub struct NodeFacts {
     pub connected: bool,
     /// Cordoned, or marked by an autoscaler for removal: drains, if the cluster's `onCordon` says so.
     pub leaving: Option<String>,
+    /// Whether it belongs to its cluster still.
+    pub membership: Membership,
     /// Takes new tasks.
     pub schedulable: bool,
     /// Built-in attributes. (ATTR-6)
@@ -33,6 +36,27 @@ pub struct NodeFacts {
     pub ec2_instance_id: String,
     /// When the Node was created.
     pub registered_at: Option<Timestamp>,
+}
+
+/// Whether a Node belongs to the EcsCluster that its instance is registered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// The cluster selects it. Another cluster may select it too: an instance does not move.
+    Member,
+    /// The nodeSelector no longer selects its labels.
+    NotSelected,
+    /// The cluster is being deleted. (CLU-5)
+    ClusterDeleted,
+}
+
+fn membership(node: &Node, cluster: &api::EcsCluster) -> Membership {
+    if cluster.metadata.deletion_timestamp.is_some() {
+        Membership::ClusterDeleted
+    } else if selects(&cluster.spec.node_selector, node.labels()) {
+        Membership::Member
+    } else {
+        Membership::NotSelected
+    }
 }
 
 /// Taints by which autoscalers announce that a node goes.
@@ -62,6 +86,8 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
     } else {
         removal.map(|t| format!("the node has the taint {}", t.key))
     };
+    let membership = membership(node, cluster);
+    let member = membership == Membership::Member;
     let startup = cluster.spec.startup_taint.as_deref();
     let blocked = taints.iter().any(|taint| {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
@@ -88,7 +114,8 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
     NodeFacts {
         uid: node.uid().unwrap_or_default(),
         connected: ready && node.metadata.deletion_timestamp.is_none(),
-        schedulable: !blocked && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
+        membership,
+        schedulable: member && !blocked && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
         leaving,
         attributes: attributes(node.labels(), &architecture, &os),
         registered: registered(
@@ -227,5 +254,9 @@ mod tests {
             ..Toleration::default()
         }];
         assert!(describe(&node, &cluster).schedulable);
+        cluster.spec.node_selector.match_labels = Some([("pool".into(), "web".into())].into());
+        let facts = describe(&node, &cluster);
+        assert_eq!(facts.membership, Membership::NotSelected);
+        assert!(!facts.schedulable, "the cluster no longer selects it");
     }
 }

@@ -17,6 +17,7 @@ use crate::cache::node::{describe as describe_node, pod_ended};
 use crate::domain::records::{DesiredStatus, Reservation, SchedulingStrategy, StopCode};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
+use crate::ledger::membership::GRACE;
 use crate::ledger::outcome::Outcome;
 use crate::plan::world::{Key, World};
 
@@ -69,10 +70,17 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         Outcome::Refused(text) => return Err(Error::Refused(text)),
         other => return Err(Error::Uncertain(other.label().to_owned())),
     }
-    if facts.is_none() || object.metadata.deletion_timestamp.is_some() {
+    let known = context.cache.instances.named(&key.name);
+    if known.is_some_and(|o| {
+        o.status
+            .as_ref()
+            .is_some_and(|s| s.status == InstanceStatus::Inactive)
+    }) {
         deregister(&context, &key.name).await;
+    } else {
+        context.applier.hold_instance(&object).await?;
     }
-    Ok(Action::requeue(wake.unwrap_or(RESYNC)))
+    Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
 }
 
 /// Whether the Node exists, asked of the API server itself.
@@ -223,7 +231,8 @@ async fn force_deregistration(context: &Context, object: &ContainerInstance) -> 
     Ok(())
 }
 
-/// Lets an instance go whose Node is gone, once nothing is reserved on it. (CI-8, CI-14)
+/// Lets an INACTIVE instance go once nothing is reserved on it: its Node is gone, it was deleted, or its cluster does
+/// not select it any more. (CI-8, CI-14)
 async fn deregister(context: &Context, name: &str) {
     let Some(object) = context.cache.instances.named(name) else {
         return;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::instance::{left, shown};
-use super::{LEDGER_VERSION, REQUEST_TIMEOUT};
+use super::{LEDGER_VERSION, REQUEST_TIMEOUT, membership};
 use crate::api::conditions::{self, State};
 use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus, OnCordon};
 use crate::cache::node::NodeFacts;
@@ -56,6 +56,7 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     set_node(&mut next, object, around);
     release(&mut next, object, around);
     restore(&mut next, around);
+    let member = membership::settle(&mut next, &old, around);
     let entries = next.reservations.clone();
     let reserved =
         |namespace: &str, task: &str| entries.iter().any(|r| r.task == task && r.namespace == namespace);
@@ -70,7 +71,7 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     };
     next.running_tasks_count = count(true);
     next.pending_tasks_count = count(false);
-    set_conditions(&mut next, &old, object, around.now);
+    set_conditions(&mut next, &old, object, member, around.now);
     next
 }
 
@@ -168,6 +169,7 @@ fn set_conditions(
     next: &mut ContainerInstanceStatus,
     old: &ContainerInstanceStatus,
     object: &ContainerInstance,
+    member: Option<State>,
     now: Timestamp,
 ) {
     let left = left(next);
@@ -183,6 +185,9 @@ fn set_conditions(
     let schedulable = match (next.status, next.agent_connected, next.schedulable) {
         (InstanceStatus::Active, true, true) => State::yes("Active", "new tasks may be placed here"),
         (InstanceStatus::Active, false, _) => State::no("AgentDisconnected", "the node is not ready"),
+        (InstanceStatus::Active, true, false) if member.as_ref().is_some_and(|m| !m.holds()) => {
+            State::no("NotSelected", "the EcsCluster does not select the node any more")
+        }
         (InstanceStatus::Active, true, false) => State::no(
             "NodeBlocked",
             "the node is cordoned or has a taint that the cluster does not tolerate",
@@ -200,11 +205,12 @@ fn set_conditions(
         InstanceStatus::Draining => State::yes("TasksLeft", "tasks are moving away; daemons stop last"),
         _ => State::no("NotDraining", "the instance is not DRAINING"),
     };
-    let states = [
+    let mut states = vec![
         ("Draining", draining),
         ("Overcommitted", overcommitted),
         ("Schedulable", schedulable),
     ];
+    states.extend(member.map(|state| (membership::CONDITION, state)));
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, now);
 }
 
@@ -222,6 +228,7 @@ mod tests {
             uid: "node".to_owned(),
             connected: true,
             leaving: None,
+            membership: crate::cache::node::Membership::Member,
             schedulable: true,
             attributes: Vec::new(),
             registered: amounts(2048),

@@ -22,6 +22,7 @@ mod crash;
 pub mod describe;
 pub mod fence;
 pub mod instance;
+pub mod membership;
 pub mod outcome;
 pub mod patch;
 pub mod pod;

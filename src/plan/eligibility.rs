@@ -126,7 +126,7 @@ pub fn check_status(instance: &Instance) -> Option<Rejection> {
     if !instance.schedulable {
         return reject(
             "INACTIVE",
-            "the node is cordoned or has a taint that the cluster does not tolerate",
+            "the node is cordoned, has a taint that the cluster does not tolerate, or is no longer selected by it",
         );
     }
     if instance.overcommitted {

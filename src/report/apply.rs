@@ -96,28 +96,41 @@ impl Applier {
             .map(drop)
     }
 
-    /// Lets an instance go whose node is gone and on which nothing is reserved.
+    /// Puts our finalizer back on an instance that stays after all.
+    pub async fn hold_instance(&self, object: &ContainerInstance) -> Result<(), Error> {
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let api: Api<ContainerInstance> = self.global();
+        self.finalizers(&api, object, finalizers::INSTANCE, true)
+            .await
+            .map(drop)
+    }
+
+    /// Lets an INACTIVE instance go on which nothing is reserved, as long as nobody changes it meanwhile: its node may
+    /// be back.
     pub async fn delete_instance(&self, object: &ContainerInstance) {
         let api: Api<ContainerInstance> = self.global();
         let name = object.name_any();
-        if let Err(error) = self.finalizers(&api, object, finalizers::INSTANCE, false).await {
-            warn!(instance = name, %error, "cannot deregister yet");
-            return;
-        }
+        let freed = match self.finalizers(&api, object, finalizers::INSTANCE, false).await {
+            Ok(freed) => freed,
+            Err(error) => {
+                warn!(instance = name, %error, "cannot deregister yet");
+                return;
+            }
+        };
         let preconditions = Preconditions {
             uid: object.uid(),
-            resource_version: None,
+            resource_version: freed
+                .as_ref()
+                .map_or_else(|| object.resource_version(), ResourceExt::resource_version),
         };
         let params = DeleteParams {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
         let outcome = self.send(api.delete(&name, &params)).await;
-        info!(
-            instance = name,
-            outcome = outcome.label(),
-            "deregistered: the node is gone"
-        );
+        info!(instance = name, outcome = outcome.label(), "deregistered");
     }
 
     /// Writes on a Node that its instance was deregistered by force, so that it does not register again by itself.
