@@ -2,5 +2,4 @@
 //!
 //! It knows nothing of ECS: the operator's local mode and its simulation are built on it, and others may use it alike.
 
-pub mod patch;
-pub mod topology;
+pub mod schema;

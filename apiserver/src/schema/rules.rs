@@ -1,0 +1,5 @@
+//! `x-kubernetes-validations`.
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {}
