@@ -24,6 +24,8 @@ mod re;
 mod rules;
 mod spec;
 mod structural;
+#[cfg(test)]
+mod tests;
 mod time;
 #[allow(dead_code, reason = "the rules use the rest of it")]
 mod url;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use embedded_apiserver::schema::{Schema, strict_error};
 use serde_json::Value;
+
+use crate::schema::{Schema, strict_error};
 
 /// Objects whose fault lies in the metadata, which the schema does not judge.
 const METADATA: [&str; 1] = ["task-definition-family-leading-underscore.yaml"];
@@ -17,7 +18,9 @@ fn repository() -> PathBuf {
 fn documents(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.split("\n---\n")
-        .map(|text| serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{path:?}: {error}")))
+        .map(|text| {
+            serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        })
         .collect()
 }
 
@@ -72,10 +75,9 @@ fn check(schemas: &BTreeMap<String, Schema>, path: &Path) -> Result<(), String> 
         _ => return Err("one or two documents".to_owned()),
     };
     match (expected, answer) {
-        (None, Ok(_)) => Ok(()),
         (Some(text), Err(why)) if why.contains(text) => Ok(()),
-        // The rules are not evaluated yet.
-        (Some(_), Ok(_)) => Ok(()),
+        // A bad object may pass as long as the rules are not evaluated.
+        (_, Ok(_)) => Ok(()),
         (expected, answer) => Err(format!("expected {expected:?}, got {:?}", answer.err())),
     }
 }

@@ -1,0 +1,3 @@
+//! The room as a whole, against what real API servers said.
+
+mod fixtures;
