@@ -124,12 +124,13 @@ def make_node(name, ready):
     ready[name] = before
 
 
-def beat(names, ended):
+def beat(ready, ended):
+    """Renews the leases of the nodes made so far."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         while not ended.wait(4):
             renew = {"spec": {"renewTime": micro()}}
             path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-            list(pool.map(lambda n: request("PATCH", f"{path}/{n}", renew, "application/merge-patch+json"), list(names)))
+            list(pool.map(lambda n: request("PATCH", f"{path}/{n}", renew, "application/merge-patch+json"), list(ready)))
 
 
 def quantiles(values):
@@ -172,7 +173,7 @@ def burst(count):
     service("web", {"desiredCount": min(5000, 3 * (count + 3) + 50)})
     until("replicas wait for room", 120, lambda: status_of("web").get("placementFailures"))
     names = [f"sim-{n:04}" for n in range(count)]
-    threading.Thread(target=beat, args=(names, ended), daemon=True).start()
+    threading.Thread(target=beat, args=(ready, ended), daemon=True).start()
     begun = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: make_node(n, ready), names))
@@ -198,7 +199,7 @@ def one_at_a_time(tries):
 
     threading.Thread(target=watch, args=(f"{GROUP}/namespaces/{NAMESPACE}/tasks", task_seen, ended), daemon=True).start()
     names = [f"one-{n:02}" for n in range(tries)]
-    threading.Thread(target=beat, args=(names[:0], ended), daemon=True).start()
+    threading.Thread(target=beat, args=(ready, ended), daemon=True).start()
     waits = []
     for name in names:
         make_node(name, ready)
