@@ -65,11 +65,12 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
             )
         })
         .await;
-    match outcome {
-        Outcome::Applied(()) | Outcome::Gone => {}
+    let put_off = match outcome {
+        Outcome::Applied(left) => left,
+        Outcome::Gone => None,
         Outcome::Refused(text) => return Err(Error::Refused(text)),
         other => return Err(Error::Uncertain(other.label().to_owned())),
-    }
+    };
     let known = context.cache.instances.named(&key.name);
     if known.is_some_and(|o| {
         o.status
@@ -80,6 +81,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     } else {
         context.applier.hold_instance(&object).await?;
     }
+    let wake = wake.into_iter().chain(put_off).min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
 }
 

@@ -1,6 +1,6 @@
-//! What is to be looked at: sets of keys, so that a key waits at most once, bounded by the number of objects.
+//! What is to be looked at: queues in which a key waits at most once, so they are bounded by the number of objects.
 
-use std::collections::BTreeSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,20 +22,27 @@ use super::errors::{Error, error_policy};
 use crate::cache::store::Change;
 use crate::plan::world::Key;
 
-/// Keys that are to be looked at.
+/// Keys that are to be looked at, the longest waiting first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    keys: Mutex<BTreeSet<Key>>,
+    waiting: Mutex<Waiting>,
     ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    order: VecDeque<Key>,
+    members: HashSet<Key>,
 }
 
 impl Queue {
     /// Asks for a look at an object.
     pub fn push(&self, key: Key) {
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.members.insert(key.clone()) {
+            waiting.order.push_back(key);
+        }
+        drop(waiting);
         self.ready.notify_one();
     }
 
@@ -46,16 +53,18 @@ impl Queue {
 
     async fn pop(&self) -> Key {
         loop {
-            let first = self
-                .keys
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_first();
-            if let Some(key) = first {
+            if let Some(key) = self.take() {
                 return key;
             }
             self.ready.notified().await;
         }
+    }
+
+    fn take(&self) -> Option<Key> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = waiting.order.pop_front()?;
+        waiting.members.remove(&key);
+        Some(key)
     }
 
     fn stream(self: Arc<Self>) -> impl Stream<Item = Key> {
@@ -178,4 +187,22 @@ pub async fn run<K, F>(
             }
         })
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_waits_once_and_keeps_its_place() {
+        let queue = Queue::default();
+        for name in ["b", "a", "b"] {
+            queue.push_named(name);
+        }
+        assert_eq!(queue.pop().await, Key::new("", "b"));
+        queue.push_named("b");
+        assert_eq!(queue.pop().await, Key::new("", "a"));
+        assert_eq!(queue.pop().await, Key::new("", "b"));
+        assert_eq!(queue.take(), None);
+    }
 }

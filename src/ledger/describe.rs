@@ -67,10 +67,15 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
             .bound
             .iter()
             .filter(|b| b.task.wanted() && b.task.started_at.is_some() == started);
-        i64::try_from(wanted.count()).unwrap_or(i64::MAX)
+        wanted.count()
     };
-    next.running_tasks_count = count(true);
-    next.pending_tasks_count = count(false);
+    // a share whose Task is not seen yet is a task on its way
+    let unseen = entries
+        .iter()
+        .filter(|r| (around.task)(&Key::new(&r.namespace, &r.task)).is_none())
+        .count();
+    next.running_tasks_count = i64::try_from(count(true)).unwrap_or(i64::MAX);
+    next.pending_tasks_count = i64::try_from(count(false).saturating_add(unseen)).unwrap_or(i64::MAX);
     set_conditions(&mut next, &old, object, member, around.now);
     next
 }

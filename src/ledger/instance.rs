@@ -1,10 +1,13 @@
 //! ContainerInstance status: the one place where shares are given and taken back.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use tracing::{info, warn};
 
+use super::mirror::{Haste, haste};
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, LEDGER_VERSION, Ledger, patch};
 use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus, Task};
@@ -82,6 +85,7 @@ pub fn give(
                 since: now.to_string(),
                 restored: false,
             });
+            status.pending_tasks_count = status.pending_tasks_count.saturating_add(1);
         }
         verdicts.push(denied);
     }
@@ -161,18 +165,19 @@ impl Ledger {
     }
 
     /// Brings an instance's status to what `describe` makes of the newest version; it is asked again when the instance
-    /// moved meanwhile. Releases and repairs go this way: they hold whatever else changed.
+    /// moved meanwhile. Releases and repairs go this way: they hold whatever else changed. What can wait is put off:
+    /// then the answer says for how long.
     pub async fn describe_instance(
         &self,
         instance: &str,
         describe: impl Fn(&ContainerInstance) -> ContainerInstanceStatus,
-    ) -> Outcome<()> {
+    ) -> Outcome<Option<Duration>> {
         let queue = self.queue(instance);
         let _turn = queue.lock().await;
         let mut outcome = Outcome::Gone;
         for _ in 0..REAPPLY_MAX {
             let Some(object) = self.cache.instances.named(instance) else {
-                return Outcome::Gone;
+                break;
             };
             let before = object.status.clone().unwrap_or_default();
             if before.ledger_version > LEDGER_VERSION {
@@ -181,16 +186,28 @@ impl Ledger {
                     version = before.ledger_version,
                     "the ledger is newer than this program; left alone"
                 );
-                return Outcome::Applied(());
+                return Outcome::Applied(None);
             }
             let after = describe(&object);
+            let left = match haste(object.status.as_ref(), &after) {
+                Haste::Now => None,
+                Haste::Later => self.put_off.left(instance),
+                Haste::Never => {
+                    self.put_off.settle(instance);
+                    return Outcome::Applied(None);
+                }
+            };
+            if left.is_some() {
+                return Outcome::Applied(left);
+            }
             outcome = self.write_instance(&object, &before, &after).await;
             if !matches!(outcome, Outcome::Stale) {
                 break;
             }
             self.refresh_instance(instance).await;
         }
-        outcome
+        self.put_off.settle(instance);
+        outcome.map(|()| None)
     }
 
     async fn write_instance(

@@ -23,6 +23,7 @@ pub mod describe;
 pub mod fence;
 pub mod instance;
 pub mod membership;
+mod mirror;
 pub mod outcome;
 pub mod patch;
 pub mod pod;
@@ -61,6 +62,7 @@ pub struct Ledger {
     process: Arc<str>,
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    put_off: Arc<mirror::PutOff>,
 }
 
 impl Ledger {
@@ -75,6 +77,7 @@ impl Ledger {
             process,
             fences: Arc::default(),
             queues: Arc::default(),
+            put_off: Arc::default(),
         }
     }
 

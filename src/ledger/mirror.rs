@@ -1,0 +1,148 @@
+//! Which changes of an instance's status can wait. Shares given back, rooms and states are written at once; counts are
+//! only a mirror of the Tasks, and a burst of starts would make a write of each. They are written with the next change
+//! that matters, or after a moment.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::ContainerInstanceStatus;
+
+/// How long counts may be behind.
+const PUT_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// How soon a change is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// There is nothing to write.
+    Never,
+    /// Within a moment, together with what else comes up.
+    Later,
+    /// At once.
+    Now,
+}
+
+/// How soon `after` is to replace `before`.
+#[must_use]
+pub(super) fn haste(before: Option<&ContainerInstanceStatus>, after: &ContainerInstanceStatus) -> Haste {
+    let Some(before) = before else {
+        // a node that joins is usually Ready a moment later, and takes nothing before
+        return if after.agent_connected {
+            Haste::Now
+        } else {
+            Haste::Later
+        };
+    };
+    let mut rest = after.clone();
+    // a share is told apart by its random id; the uid goes with the next write
+    for entry in &mut rest.reservations {
+        let same = |r: &&crate::domain::records::Reservation| {
+            r.task == entry.task && r.namespace == entry.namespace && r.uid.is_none()
+        };
+        if before.reservations.iter().any(|r| same(&r)) {
+            entry.uid = None;
+        }
+    }
+    if rest == *before {
+        return Haste::Never;
+    }
+    rest.running_tasks_count = before.running_tasks_count;
+    rest.pending_tasks_count = before.pending_tasks_count;
+    if rest == *before { Haste::Later } else { Haste::Now }
+}
+
+/// Since when changes that can wait have waited, by instance.
+#[derive(Debug, Default)]
+pub(super) struct PutOff(Mutex<HashMap<String, Instant>>);
+
+impl PutOff {
+    /// How much longer the instance's change waits; `None`: it is due.
+    pub(super) fn left(&self, instance: &str) -> Option<Duration> {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = since
+            .entry(instance.to_owned())
+            .or_insert_with(Instant::now)
+            .elapsed();
+        PUT_OFF_MAX.checked_sub(waited).filter(|left| !left.is_zero())
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn settle(&self, instance: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(instance);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::records::{InstanceStatus, Reservation};
+
+    fn status() -> ContainerInstanceStatus {
+        ContainerInstanceStatus {
+            agent_connected: true,
+            reservations: vec![share(None)],
+            ..ContainerInstanceStatus::default()
+        }
+    }
+
+    fn share(uid: Option<&str>) -> Reservation {
+        let uid = uid.map(|uid| format!(r#", "uid": "{uid}""#)).unwrap_or_default();
+        let text = format!(r#"{{ "namespace": "ns", "task": "t1", "amounts": {{}}, "since": ""{uid} }}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn counts_can_wait_and_a_uid_goes_with_them() {
+        let before = status();
+        assert_eq!(haste(Some(&before), &before), Haste::Never);
+        let mut after = before.clone();
+        after.reservations = vec![share(Some("u1"))];
+        assert_eq!(haste(Some(&before), &after), Haste::Never);
+        after.running_tasks_count = 1;
+        assert_eq!(haste(Some(&before), &after), Haste::Later);
+    }
+
+    #[test]
+    fn shares_rooms_and_states_are_written_at_once() {
+        let before = status();
+        let mut released = before.clone();
+        released.reservations.clear();
+        assert_eq!(haste(Some(&before), &released), Haste::Now);
+        let mut smaller = before.clone();
+        smaller.registered_resources.cpu = 1;
+        assert_eq!(haste(Some(&before), &smaller), Haste::Now);
+        let mut draining = before.clone();
+        draining.status = InstanceStatus::Draining;
+        assert_eq!(haste(Some(&before), &draining), Haste::Now);
+        let mut other = status();
+        other.reservations = vec![share(Some("u2"))];
+        let mut known = status();
+        known.reservations = vec![share(Some("u1"))];
+        assert_eq!(haste(Some(&known), &other), Haste::Now, "another task's share");
+    }
+
+    #[test]
+    fn an_instance_without_a_status_waits_only_as_long_as_its_node_is_not_ready() {
+        let mut first = status();
+        assert_eq!(haste(None, &first), Haste::Now);
+        first.agent_connected = false;
+        assert_eq!(haste(None, &first), Haste::Later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_wait_waits_a_second_at_most() {
+        let put_off = PutOff::default();
+        assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX));
+        tokio::time::advance(PUT_OFF_MAX / 2).await;
+        assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX / 2));
+        tokio::time::advance(PUT_OFF_MAX / 2).await;
+        assert_eq!(put_off.left("n1"), None);
+        put_off.settle("n1");
+        assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX));
+    }
+}
