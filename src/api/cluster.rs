@@ -113,7 +113,8 @@ pub struct EcsClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub replica_priority_class_name: Option<String>,
-    /// Key of a NoSchedule taint that new nodes carry until their daemons run; the operator takes it off then.
+    /// Key of a NoSchedule taint that nodes register with and that keeps Pods of others off a new node: the operator takes
+    /// it off when all daemons that belong there run. Tasks tolerate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 317),
@@ -181,7 +182,7 @@ pub struct EcsClusterStatus {
     /// Services whose status is ACTIVE. (CLU-3)
     #[serde(default)]
     pub active_services_count: i64,
-    /// Ready, Conflicted.
+    /// Ready, Conflicted, Complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

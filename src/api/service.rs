@@ -334,7 +334,7 @@ pub struct EcsServiceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub placement_failures: Vec<PlacementFailure>,
-    /// Ready, Progressing, Stalled.
+    /// Ready, Progressing, Stalled, Complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -8,8 +8,8 @@ const NO_EXECUTE: &str = "NoExecute";
 const NO_SCHEDULE: &str = "NoSchedule";
 
 /// The cluster's tolerations; not-ready and unreachable for everybody and for ever, so that what happens to the tasks of a
-/// lost node is our decision and not the taint manager's (TASK-19); for daemons also what `DaemonSet` Pods tolerate, the
-/// taints by which autoscalers empty a node, and the cluster's startup taint.
+/// lost node is our decision and not the taint manager's (TASK-19); the cluster's startup taint, which is meant for Pods
+/// of others; for daemons also what `DaemonSet` Pods tolerate, and the taints by which autoscalers empty a node.
 pub(super) fn tolerations(cluster: &EcsCluster, daemon: bool, host_network: bool) -> Vec<Toleration> {
     let mut list = cluster.spec.tolerations.clone();
     let mut add = |key: &str, effect: Option<&str>| {
@@ -35,9 +35,9 @@ pub(super) fn tolerations(cluster: &EcsCluster, daemon: bool, host_network: bool
         }
         add("karpenter.sh/disrupted", None);
         add("ToBeDeletedByClusterAutoscaler", None);
-        if let Some(key) = &cluster.spec.startup_taint {
-            add(key, None);
-        }
+    }
+    if let Some(key) = &cluster.spec.startup_taint {
+        add(key, None);
     }
     list
 }

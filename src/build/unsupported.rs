@@ -53,6 +53,9 @@ pub fn unsupported(spec: &TaskDefinitionSpec) -> Refusals {
     refusals
 }
 
+/// Most bytes of a task definition as JSON. (TD-13)
+const BYTES_MAX: usize = 65_536;
+
 /// Task members without a counterpart.
 pub(super) fn check_task(spec: &TaskDefinitionSpec, refusals: &mut Refusals) {
     let ec2 = |c: &String| c.eq_ignore_ascii_case("EC2");
@@ -60,6 +63,13 @@ pub(super) fn check_task(spec: &TaskDefinitionSpec, refusals: &mut Refusals) {
         refusals.refuse_task(
             "requiresCompatibilities",
             "must contain EC2: nodes are container instances here.",
+        );
+    }
+    let bytes = serde_json::to_vec(spec).map_or(0, |json| json.len());
+    if bytes > BYTES_MAX {
+        refusals.refuse_task(
+            "containerDefinitions",
+            format!("the task definition has {bytes} bytes, at most {BYTES_MAX} are allowed: shorten it."),
         );
     }
     if spec.network_mode == Some(NetworkMode::None) {

@@ -255,3 +255,29 @@ pub fn cluster_of<'a>(
     claiming.sort_by_key(|c| (created_at(*c), c.name_any()));
     (claiming.first().copied(), claiming)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn percentages_have_the_defaults_of_their_strategy_pct_2_daemon_30() {
+        let percent = |spec: serde_json::Value| {
+            let mut object = api::EcsService::new("web", serde_json::from_value(spec).unwrap());
+            object.metadata.namespace = Some("shop".to_owned());
+            let service = service(&object);
+            (service.minimum_healthy_percent, service.maximum_percent)
+        };
+        assert_eq!(
+            percent(json!({ "taskDefinition": "web", "desiredCount": 1 })),
+            (100, 200)
+        );
+        let daemon = json!({ "taskDefinition": "web", "schedulingStrategy": "DAEMON" });
+        assert_eq!(percent(daemon), (0, 100));
+        let set = json!({ "taskDefinition": "web", "desiredCount": 1,
+            "deploymentConfiguration": { "minimumHealthyPercent": 50 } });
+        assert_eq!(percent(set), (50, 200), "each has its own default");
+    }
+}

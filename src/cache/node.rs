@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_described_in_ecs_words_attr_6_res_3() {
+    fn a_node_is_described_in_ecs_words_attr_6_res_2_to_5() {
         let node: Node = serde_json::from_value(json!({
             "metadata": { "name": "n1", "uid": "u", "labels": {
                 "topology.kubernetes.io/zone": "zone-a", "node.kubernetes.io/instance-type": "m5.large",
@@ -225,7 +225,7 @@ mod tests {
                     "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
                     "machineID": "", "osImage": "", "systemUUID": "" } } }))
         .unwrap();
-        let mut cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
+        let mut cluster = api::EcsCluster::new("default", serde_json::from_value(json!({})).unwrap());
         let facts = describe(&node, &cluster);
         assert!(facts.connected && !facts.schedulable && facts.leaving.is_none());
         assert_eq!(
@@ -236,6 +236,7 @@ mod tests {
             ),
             (1976, 3884, 110)
         );
+        assert_eq!(facts.registered.ports, [22, 10250, 10256].into(), "those taken");
         assert_eq!(facts.ec2_instance_id, "i-0123");
         assert_eq!(facts.agent_version.as_deref(), Some("1.36.3"));
         let value = |name: &str| {
@@ -258,5 +259,56 @@ mod tests {
         let facts = describe(&node, &cluster);
         assert_eq!(facts.membership, Membership::NotSelected);
         assert!(!facts.schedulable, "the cluster no longer selects it");
+    }
+
+    fn labelled(labels: &serde_json::Value, spec: &serde_json::Value) -> Node {
+        serde_json::from_value(json!({ "metadata": { "name": "n1", "labels": labels }, "spec": spec }))
+            .unwrap()
+    }
+
+    #[test]
+    fn attributes_follow_the_labels_of_the_node_attr_10() {
+        let cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
+        let rack = |labels| {
+            let facts = describe(&labelled(&labels, &json!({})), &cluster);
+            let found = facts.attributes.into_iter().find(|a| a.name == "rack");
+            found.map(|a| a.value)
+        };
+        let label = "ecs-operator.dev/attribute.rack";
+        assert_eq!(rack(json!({ label: "r1" })), Some(Some("r1".to_owned())));
+        assert_eq!(rack(json!({ label: "r2" })), Some(Some("r2".to_owned())));
+        assert_eq!(rack(json!({ label: "" })), Some(None), "a label without value");
+        assert_eq!(rack(json!({})), None);
+    }
+
+    #[test]
+    fn a_cordon_and_the_taints_of_autoscalers_announce_that_a_node_leaves_drain_16() {
+        let cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
+        let leaving = |spec| describe(&labelled(&json!({}), &spec), &cluster).leaving;
+        assert_eq!(leaving(json!({})), None);
+        assert_eq!(
+            leaving(json!({ "taints": [{ "key": "gpu", "effect": "NoSchedule" }] })),
+            None
+        );
+        assert_eq!(
+            leaving(json!({ "unschedulable": true })).as_deref(),
+            Some("the node is cordoned")
+        );
+        for key in ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"] {
+            let taint = json!({ "taints": [{ "key": key, "effect": "NoSchedule" }] });
+            assert_eq!(leaving(taint), Some(format!("the node has the taint {key}")));
+        }
+    }
+
+    #[test]
+    fn the_startup_taint_blocks_foreign_pods_and_not_tasks() {
+        let mut cluster = api::EcsCluster::new("default", api::EcsClusterSpec::default());
+        let node = labelled(
+            &json!({}),
+            &json!({ "taints": [{ "key": "example.com/starting", "effect": "NoSchedule" }] }),
+        );
+        assert!(!describe(&node, &cluster).schedulable);
+        cluster.spec.startup_taint = Some("example.com/starting".to_owned());
+        assert!(describe(&node, &cluster).schedulable);
     }
 }

@@ -1,4 +1,4 @@
-//! EcsClusters: counters, and nodes that two of them claim. (CLU-3)
+//! EcsClusters: status, and the finalizer that waits for the last instance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use kube::runtime::controller::Action;
 
 use super::Context;
 use super::errors::Error;
-use crate::api::conditions::{self, State};
-use crate::api::{EcsCluster, EcsClusterStatus, InstanceStatus, LastStatus, finalizers};
-use crate::cache::convert::cluster_of;
+use crate::api::finalizers;
 use crate::plan::world::Key;
+use crate::report::cluster::{claimed_twice, describe};
 
 /// Counters settle for this long before they are written.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -28,58 +27,15 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         context.applier.hold_cluster(&object).await?;
     }
     let world = context.cache.snapshot(Timestamp::now(), 0);
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let members: Vec<_> = world.instances_of(&key.name).collect();
-    let tasks = || world.tasks().filter(|t| t.cluster == key.name && t.wanted());
-    let old = object.status.clone().unwrap_or_default();
-    let disputed = disputed(&context, &object);
-    let ready = if disputed.is_empty() {
-        State::yes("AsExpected", "every selected node joins this cluster")
-    } else {
-        State::no(
-            "NodesClaimedTwice",
-            &format!(
-                "other clusters select these nodes too: {}; the oldest cluster has them; make the nodeSelectors disjoint",
-                disputed.join(", ")
-            ),
-        )
-    };
-    let generation = object.metadata.generation;
-    let next = EcsClusterStatus {
-        status: if deleting { "DEPROVISIONING" } else { "ACTIVE" }.to_owned(),
-        observed_generation: generation,
-        registered_container_instances_count: count(
-            members
-                .iter()
-                .filter(|i| matches!(i.status, InstanceStatus::Active | InstanceStatus::Draining))
-                .count(),
-        ),
-        running_tasks_count: count(tasks().filter(|t| t.last == LastStatus::Running).count()),
-        pending_tasks_count: count(tasks().filter(|t| t.last < LastStatus::Running).count()),
-        active_services_count: count(
-            world
-                .services
-                .values()
-                .filter(|s| s.cluster == key.name && !s.deleting)
-                .count(),
-        ),
-        conditions: conditions::merge(&old.conditions, &[("Ready", ready)], generation, world.now),
-    };
-    if next != old {
+    let clusters = context.cache.clusters.all();
+    let nodes = context.cache.nodes.all();
+    let disputed = claimed_twice(&object, &clusters, nodes.iter().map(AsRef::as_ref));
+    let next = describe(&object, &world, &disputed);
+    if object.status.as_ref() != Some(&next) {
         context.applier.report_cluster(&object, &next).await?;
     }
-    if deleting && members.is_empty() {
+    if deleting && world.instances_of(&key.name).next().is_none() {
         context.applier.release_cluster(&object).await?;
     }
     Ok(Action::await_change())
-}
-
-fn disputed(context: &Context, object: &EcsCluster) -> Vec<String> {
-    let clusters = context.cache.clusters.all();
-    let nodes = context.cache.nodes.all();
-    let claimed_twice = nodes.iter().filter(|node| {
-        let (_, claiming) = cluster_of(node, clusters.iter().map(AsRef::as_ref));
-        claiming.len() > 1 && claiming.iter().any(|c| c.name_any() == object.name_any())
-    });
-    claimed_twice.take(10).map(|node| node.name_any()).collect()
 }

@@ -70,3 +70,31 @@ fn in_use(world: &World, definition: &Definition) -> bool {
             .tasks()
             .any(|t| t.key.namespace == *namespace && t.alive() && t.definition == id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::LastStatus;
+    use crate::plan::testing::{Scene, definition, instance, replica, standalone};
+
+    #[test]
+    fn a_revision_is_in_use_while_a_deployment_or_a_task_that_has_not_ended_refers_to_it_td_6() {
+        let [web, next, job] = ["web:1", "web:2", "job:1"].map(|id| definition(id, 1, 1));
+        let mut scene = Scene::new()
+            .definition(web.clone())
+            .definition(next.clone())
+            .definition(job.clone())
+            .instance(instance("i1"))
+            .service(replica("web", "web:1", 1))
+            .task(standalone("t", "i1"));
+        let used = |scene: &Scene| [&web, &next, &job].map(|d| in_use(&scene.world, d));
+        assert_eq!(used(&scene), [false, false, true]);
+        scene.settle("web");
+        assert_eq!(used(&scene), [true, false, true]);
+        scene.edit_task("t", |t| t.last = LastStatus::Stopped);
+        assert_eq!(used(&scene), [true, false, false]);
+        scene.edit_service("web", |s| s.requested_definition = "web:2".to_owned());
+        scene.settle("web");
+        assert_eq!(used(&scene), [false, true, false], "its last task has stopped");
+    }
+}

@@ -47,6 +47,29 @@ impl Wiring {
         }
     }
 
+    fn all_clusters(&self) {
+        for cluster in self.cache.clusters.all() {
+            self.queues.clusters.push_named(cluster.name_any());
+        }
+    }
+
+    /// A startup taint waits for the daemons of the cluster: who they are has changed.
+    fn tainted_instances(&self, cluster: &str) {
+        let waits = self.cache.clusters.named(cluster);
+        if waits.is_none_or(|c| c.spec.startup_taint.is_none()) {
+            return;
+        }
+        for instance in self
+            .cache
+            .instances
+            .all()
+            .iter()
+            .filter(|i| i.spec.cluster == cluster)
+        {
+            self.queues.instances.push_named(instance.name_any());
+        }
+    }
+
     fn definitions_of(&self, namespace: Option<&str>) {
         for definition in self
             .cache
@@ -69,6 +92,10 @@ impl Wiring {
         let name = change.object().name_any();
         self.queues.nodes.push_named(&name);
         self.queues.instances.push_named(&name);
+        let labels_stay = matches!(change, Change::Put(Some(old), new) if old.labels() == new.labels());
+        if !labels_stay {
+            self.all_clusters();
+        }
         if matches!(change, Change::Removed(_)) {
             for task in self.cache.tasks.group(&name) {
                 self.queues.tasks.push(key_of(task.as_ref()));
@@ -113,6 +140,8 @@ impl Wiring {
         if status_only {
             return;
         }
+        // another cluster may select the same nodes
+        self.all_clusters();
         for node in self.cache.nodes.all() {
             self.queues.nodes.push_named(node.name_any());
         }
@@ -162,6 +191,7 @@ impl Wiring {
             && deployments(old) == deployments(new));
         if daemon && !same {
             self.services_where(|other| other.spec.cluster == object.spec.cluster);
+            self.tainted_instances(&object.spec.cluster);
         }
         if !same || matches!(change, Change::Removed(_)) {
             self.definitions_of(object.namespace().as_deref());

@@ -81,8 +81,21 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     } else {
         context.applier.hold_instance(&object).await?;
     }
+    if let (Some(node), Some(taint)) = (&node, &cluster.spec.startup_taint) {
+        lift_startup_taint(&context, node, taint).await?;
+    }
     let wake = wake.into_iter().chain(put_off).min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
+}
+
+/// Lets Pods of others come once the daemons that belong on the node run there.
+async fn lift_startup_taint(context: &Context, node: &Node, taint: &str) -> Result<(), Error> {
+    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let instance = world.instances.get(&node.name_any());
+    if instance.is_some_and(|instance| crate::plan::daemons_run(&world, instance)) {
+        context.applier.lift_startup_taint(node, taint).await?;
+    }
+    Ok(())
 }
 
 /// Whether the Node exists, asked of the API server itself.

@@ -115,8 +115,9 @@ async fn stop(context: &Context, task: &Task, code: StopCode, reason: &str) -> R
 /// A task that should run.
 async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
     let Some(instance) = task.spec.container_instance.clone() else {
-        // a run-once task waits for a scheduler to bind it
-        return Ok(Action::await_change());
+        // a run-once task waits for a scheduler to bind it, and says so
+        let status = task.status.clone().unwrap_or_default();
+        return checked(context.ledger.report_task(task, &status).await);
     };
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
         return stop(

@@ -8,6 +8,7 @@ use super::outcome::Outcome;
 use super::{FIELD_MANAGER, Ledger, patch, random_id};
 use crate::api::conditions::{self, State};
 use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
+use crate::build::not_yet;
 use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{ServicePlan, Start};
@@ -190,7 +191,14 @@ pub fn next_status(
         Some(why) => State::yes("ActionNeeded", why),
         None => State::no("AsExpected", "nothing is needed from the user"),
     };
+    let unsupported = not_yet::of_service(&object.spec);
+    let complete = if unsupported.is_empty() {
+        State::yes("AllMembers", "every member has its effect")
+    } else {
+        State::no("NotYetSupported", &unsupported.join(" "))
+    };
     let states = [
+        ("Complete", complete),
         ("Ready", ready),
         ("Progressing", progressing),
         ("Stalled", stalled),
@@ -262,5 +270,43 @@ impl Ledger {
             self.cache.learn_service(read);
         }
         outcome.map(|answer| self.cache.learn_service(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::testing::{Scene, definition, replica};
+
+    #[test]
+    fn a_service_says_which_of_its_members_have_no_effect_yet_cb_1() {
+        let scene = Scene::new()
+            .definition(definition("web:1", 1, 1))
+            .service(replica("web", "web:1", 1));
+        let says = |members: serde_json::Value| {
+            let mut object: EcsService = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "EcsService",
+                "metadata": { "name": "web", "namespace": "shop" },
+                "spec": { "taskDefinition": "web", "desiredCount": 1 },
+            }))
+            .unwrap();
+            object.spec.deployment_configuration = serde_json::from_value(members).unwrap();
+            let plan = scene.plan("web");
+            let (status, _) = next_status(&scene.world, &object, scene.get("web"), &plan, &[], &[]);
+            let found = status
+                .conditions
+                .into_iter()
+                .find(|c| c.type_ == "Complete")
+                .unwrap();
+            format!("{} {}: {}", found.status, found.reason, found.message)
+        };
+        assert_eq!(says(json!({})), "True AllMembers: every member has its effect");
+        let said = says(json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false } }));
+        assert!(
+            said.starts_with("False NotYetSupported: deploymentConfiguration.deploymentCircuitBreaker"),
+            "{said}"
+        );
     }
 }

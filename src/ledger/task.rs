@@ -11,7 +11,9 @@ use tracing::{info, warn};
 
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, Ledger, patch, post};
+use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
+use crate::build::task_conditions;
 use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
 use crate::plan::world::Key;
 
@@ -184,6 +186,17 @@ impl Ledger {
             warn!(task = task.name_any(), "a STOPPED task does not return");
             return Outcome::Applied(());
         }
+        let said = task_conditions::states(task, status);
+        let conditions = conditions::merge(
+            &before.conditions,
+            &said,
+            task.metadata.generation,
+            Timestamp::now(),
+        );
+        let status = &TaskStatus {
+            conditions,
+            ..status.clone()
+        };
         let (uid, version) = (
             task.uid().unwrap_or_default(),
             task.resource_version().unwrap_or_default(),

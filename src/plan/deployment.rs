@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::members::{Member, Phase, count, deployments_held, wanted_count};
 use super::world::{Definition, Key, Service, World};
-use super::{ServicePlan, choice, eligibility, texts};
+use super::{ServicePlan, choice, permission, texts};
 use crate::domain::expr::Expression;
 use crate::domain::records::{Deployment, DeploymentStatus, LastStatus, RolloutState};
 use crate::domain::resources::Resources;
 
 /// Most deployments in PRIMARY and ACTIVE at once. (DEP-6)
 pub const DEPLOYMENTS_MAX: usize = 5;
+
+/// Most placement constraints of a service and its task definition together. (CONS-3)
+const CONSTRAINTS_MAX: usize = 10;
 
 /// What new tasks are made of.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +114,17 @@ fn recipe_of<'a>(service: &'a Service, definition: &'a Definition) -> Result<Rec
     let demand = definition.demand.as_ref().map_err(|texts| texts.join(" "))?;
     definition.constraints.as_ref().map_err(ToString::to_string)?;
     let constraints = service.constraints.as_ref().map_err(ToString::to_string)?;
+    let of_task = definition.constraints.as_ref().map_or(0, Vec::len);
+    let of_service = constraints
+        .len()
+        .saturating_add(usize::from(service.distinct_instance));
+    if of_task.saturating_add(of_service) > CONSTRAINTS_MAX {
+        return Err(format!(
+            "At most {CONSTRAINTS_MAX} placement constraints are allowed: the service has {of_service}, TaskDefinition {} \
+             has {of_task}. Remove some, or join expressions by and.",
+            definition.key.name
+        ));
+    }
     Ok(Recipe {
         definition,
         demand,
@@ -158,7 +172,7 @@ pub(super) fn lookup<'a>(
 
 /// Whether the service may place tasks now; otherwise `stalled` says why not.
 pub(super) fn may_place(world: &World, service: &Service, plan: &mut ServicePlan) -> bool {
-    let hindrance = eligibility::may_place(world, service);
+    let hindrance = permission::may_place(world, service);
     let free = hindrance.is_none();
     if !free {
         plan.stalled = hindrance;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deployment;
+use super::permission::may_place;
 use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
@@ -190,12 +191,12 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
     let (evt, detail, left) = match lack {
         Lack::Cpu => (
             "has insufficient CPU units available".to_owned(),
-            format!("asked {} CPU units, {} left", demand.cpu, remaining.cpu),
+            asked(demand.cpu, "CPU units", remaining.cpu, instance.registered.cpu),
             remaining.cpu,
         ),
         Lack::Memory => (
             "has insufficient memory available".to_owned(),
-            format!("asked {} MiB, {} left", demand.memory, remaining.memory),
+            asked(demand.memory, "MiB", remaining.memory, instance.registered.memory),
             remaining.memory,
         ),
         Lack::Ports => (
@@ -205,7 +206,7 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
         ),
         Lack::Gpu => (
             format!("encountered error \"{lack}\""),
-            format!("asked {} GPUs, {} left", demand.gpu, remaining.gpu),
+            asked(demand.gpu, "GPUs", remaining.gpu, instance.registered.gpu),
             remaining.gpu,
         ),
         Lack::Pods => (
@@ -216,6 +217,17 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
     };
     let rejected = rejection(instance, stage::RESOURCE, &lack.to_string(), evt, detail);
     Some(Rejection { left, ..rejected })
+}
+
+/// What is short, in words; what an empty instance could not hold either needs a change by somebody.
+fn asked(amount: i64, unit: &str, left: i64, registered: i64) -> String {
+    if amount > registered {
+        return format!(
+            "asked {amount} {unit}, the instance has {registered} in all: ask for less in the task definition, or add a \
+             bigger node"
+        );
+    }
+    format!("asked {amount} {unit}, {left} left")
 }
 
 /// A task of the service just failed to start on the instance: it is tried elsewhere first.
@@ -291,7 +303,7 @@ pub fn daemon_eligible(
 /// A daemon service that may place tasks, with the definition its next tasks are made from.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    service: Arc<Service>,
+    pub(super) service: Arc<Service>,
     definition: Arc<Definition>,
 }
 
@@ -327,13 +339,8 @@ pub fn withheld(world: &World, instance: &Instance) -> Resources {
 #[must_use]
 pub fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
     let mut total = Resources::default();
-    let mut room = instance.registered.remaining(&instance.foreign);
-    for Claim { service, definition } in claims {
+    for Claim { service, definition } in expected(world, instance, claims) {
         let Ok(demand) = &definition.demand else { continue };
-        if !daemon_eligible(world, service, definition, instance) || room.lack_for(demand).is_some() {
-            continue;
-        }
-        room = room.remaining(demand);
         let held = instance
             .reservations
             .iter()
@@ -347,47 +354,17 @@ pub fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Reso
     total
 }
 
-/// Why a service may not place anything now, if so: its cluster is missing or going, or its namespace is not allowed.
-#[must_use]
-pub fn may_place(world: &World, service: &Service) -> Option<String> {
-    if let Some(why) = namespace_forbidden(world, &service.cluster, &service.key.namespace) {
-        return Some(why);
+/// The claims of daemons that belong on the instance and can fit there at all, next to those older than them.
+pub(super) fn expected<'c>(world: &World, instance: &Instance, claims: &'c [Claim]) -> Vec<&'c Claim> {
+    let mut room = instance.registered.remaining(&instance.foreign);
+    let mut found = Vec::new();
+    for claim in claims {
+        let Claim { service, definition } = claim;
+        let Ok(demand) = &definition.demand else { continue };
+        if daemon_eligible(world, service, definition, instance) && room.lack_for(demand).is_none() {
+            room = room.remaining(demand);
+            found.push(claim);
+        }
     }
-    let cluster = world.clusters.get(&service.cluster)?;
-    let outside = |allowed: &Option<BTreeSet<String>>| {
-        allowed
-            .as_ref()
-            .is_some_and(|names| !names.contains(&service.key.namespace))
-    };
-    if service.strategy == SchedulingStrategy::Daemon && outside(&cluster.daemon_namespaces) {
-        return Some(format!(
-            "Namespace {} may not run daemons in cluster {}: its daemonNamespaces do not select it.",
-            service.key.namespace, cluster.name
-        ));
-    }
-    None
-}
-
-/// Why nothing of the namespace may be placed in the cluster now, if so: the cluster is missing or going, or the
-/// namespace is not among its allowedNamespaces. (CLU-5, CLU-7)
-#[must_use]
-pub fn namespace_forbidden(world: &World, cluster: &str, namespace: &str) -> Option<String> {
-    let Some(cluster) = world.clusters.get(cluster) else {
-        return Some(format!(
-            "Cluster not found. Create an EcsCluster named {cluster}."
-        ));
-    };
-    if cluster.deleting {
-        return Some(format!("Cluster {} is being deleted.", cluster.name));
-    }
-    let outside = cluster
-        .allowed_namespaces
-        .as_ref()
-        .is_some_and(|names| !names.contains(namespace));
-    outside.then(|| {
-        format!(
-            "Namespace {namespace} may not place tasks in cluster {}: its allowedNamespaces do not select it.",
-            cluster.name
-        )
-    })
+    found
 }

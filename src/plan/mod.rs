@@ -1,5 +1,6 @@
 //! Pure planners: a snapshot of the world in, a plan out. No I/O, clock or randomness; they never fail, they explain.
 
+mod arrival;
 mod backoff;
 mod choice;
 mod daemon;
@@ -7,6 +8,7 @@ pub mod deployment;
 mod drain;
 pub mod eligibility;
 mod members;
+pub mod permission;
 mod placement;
 mod ranking;
 mod rejection;
@@ -23,6 +25,7 @@ pub mod world;
 
 use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::Resources;
+pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
 pub use rejection::closest;
 use world::{Key, World};

@@ -1,6 +1,7 @@
 //! Tasks that somebody else created and bound: the checks that our own schedulers make. (RUN-6, RUN-8)
 
-use super::eligibility::{check_rules, check_status, namespace_forbidden};
+use super::eligibility::{check_rules, check_status};
+use super::permission::namespace_forbidden;
 use super::world::{Definition, Key, World};
 
 /// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check.
@@ -36,15 +37,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::domain::expr::Expression;
     use crate::domain::records::{Attribute, InstanceStatus};
-    use crate::plan::testing::{Scene, definition, instance, key, standalone};
+    use crate::plan::testing::{Scene, daemon, definition, instance, key, standalone};
 
     fn reason(scene: &Scene, definition: &Definition) -> Option<String> {
         forbidden(&scene.world, &key("t"), "i1", definition)
     }
 
     #[test]
-    fn run_6_a_task_bound_by_hand_passes_the_checks_of_our_schedulers() {
+    fn run_6_a_task_bound_by_hand_passes_the_checks_of_our_schedulers_run_8_drain_2() {
         let plain = definition("f:1", 1, 1);
         let mut scene = Scene::new().instance(instance("i1")).task(standalone("t", "i1"));
         assert_eq!(reason(&scene, &plain), None);
@@ -54,12 +56,30 @@ mod tests {
             value: None,
         }];
         assert_eq!(reason(&scene, &picky).as_deref(), Some("ATTRIBUTE"));
+        let mut bound = plain.clone();
+        bound.constraints = Expression::parse("attribute:ssd exists").map(|e| vec![e]);
+        assert_eq!(
+            reason(&scene, &bound).as_deref(),
+            Some("MemberOf placement constraint unsatisfied.")
+        );
         scene.edit_instance("i1", |i| i.status = InstanceStatus::Draining);
         assert_eq!(reason(&scene, &plain).as_deref(), Some("INACTIVE"));
         assert_eq!(
             forbidden(&scene.world, &key("t"), "gone", &plain).as_deref(),
             Some("MISSING")
         );
+    }
+
+    #[test]
+    fn a_task_bound_by_hand_may_take_what_daemons_hold_back_daemon_25() {
+        let big = definition("d:1", 2048, 1);
+        let scene = Scene::new()
+            .definition(big.clone())
+            .instance(instance("i1"))
+            .service(daemon("d", "d:1"))
+            .task(standalone("t", "i1"));
+        let held = crate::plan::eligibility::withheld(&scene.world, &scene.world.instances["i1"]);
+        assert_eq!((held.cpu, reason(&scene, &big)), (2048, None));
     }
 
     #[test]

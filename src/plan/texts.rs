@@ -27,6 +27,12 @@ pub(super) const UNHEALTHY: &str = "Task failed container health checks";
 /// DEP-6.
 pub(super) const TOO_MANY_DEPLOYMENTS: &str = "5 active deployments exist, unable to create new deployment.";
 
+/// SVC-5, the name is in use.
+pub(super) const NOT_IDEMPOTENT: &str = "Creation of service was not idempotent.";
+
+/// SVC-5, the name is in use by a service that is being deleted.
+pub(super) const STILL_DRAINING: &str = "Unable to Start a service that is still Draining.";
+
 /// TD-20.
 pub(super) const NO_DEFINITION: &str = "Unable to describe task definition.";
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::floor::{floor, floor_name, same_floor};
+use super::taint;
 use crate::api::{
     ContainerInstance, EcsCluster, EcsClusterStatus, EcsService, TaskDefinition, TaskDefinitionStatus,
     finalizers, labels,
@@ -151,6 +152,36 @@ impl Applier {
         };
         match self.send(api.patch(node, &params, &Patch::Merge(change))).await {
             Outcome::Applied(_) | Outcome::Gone => Ok(()),
+            Outcome::Refused(text) => Err(Error::Refused(text)),
+            other => Err(Error::Uncertain(other.label().to_owned())),
+        }
+    }
+
+    /// Takes the startup taint off a Node, if it has it.
+    pub async fn lift_startup_taint(&self, node: &Node, key: &str) -> Result<(), Error> {
+        let Some(taints) = taint::without(node, key) else {
+            return Ok(());
+        };
+        let api: Api<Node> = self.global();
+        let change = json!({
+            "metadata": { "uid": node.uid(), "resourceVersion": node.resource_version() },
+            "spec": { "taints": taints },
+        });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = node.name_any();
+        match self.send(api.patch(&name, &params, &Patch::Merge(change))).await {
+            Outcome::Applied(_) => {
+                info!(
+                    node = name,
+                    taint = key,
+                    "the daemons run: the startup taint is taken off"
+                );
+                Ok(())
+            }
+            Outcome::Gone => Ok(()),
             Outcome::Refused(text) => Err(Error::Refused(text)),
             other => Err(Error::Uncertain(other.label().to_owned())),
         }

@@ -1,4 +1,6 @@
 //! Writes that are not placement: finalizers, PodDisruptionBudgets, status of clusters and definitions.
 
 pub mod apply;
+pub mod cluster;
 pub mod floor;
+pub mod taint;

@@ -277,3 +277,17 @@ fn members_without_effect_are_reported_and_do_not_hinder() {
         ]
     );
 }
+
+#[test]
+fn td_13_a_definition_of_more_than_64_kib_is_refused_with_its_size() {
+    let filled = |bytes: usize| {
+        let spec = |value: String| container(json!({"environment": [{"name": "A", "value": value}]}));
+        let rest = serde_json::to_vec(&spec(String::new())).unwrap().len();
+        unsupported(&spec("x".repeat(bytes - rest))).refused
+    };
+    assert_eq!(filled(65_536), Vec::<String>::new());
+    assert_eq!(
+        filled(65_537),
+        ["containerDefinitions: the task definition has 65537 bytes, at most 65536 are allowed: shorten it."]
+    );
+}

@@ -88,7 +88,7 @@ fn tolerated(spec: &PodSpec) -> Vec<String> {
 }
 
 #[test]
-fn daemon_43_daemon_pods_tolerate_what_daemonset_pods_and_autoscalers_ask_for() {
+fn daemon_43_daemon_pods_tolerate_what_daemonset_pods_and_autoscalers_ask_for_daemon_46_drain_18() {
     let settings = json!({
         "tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
         "startupTaint": "example.com/starting",
@@ -122,7 +122,15 @@ fn daemon_43_daemon_pods_tolerate_what_daemonset_pods_and_autoscalers_ask_for() 
     let replica = build(container(json!({})), &settings, false).unwrap();
     assert_eq!(replica.metadata.annotations, None);
     let spec = replica.spec.unwrap();
-    assert_eq!(tolerated(&spec).len(), 3);
+    assert_eq!(
+        tolerated(&spec),
+        [
+            "dedicated:NoSchedule",
+            "node.kubernetes.io/not-ready:NoExecute",
+            "node.kubernetes.io/unreachable:NoExecute",
+            "example.com/starting:",
+        ]
+    );
     assert_eq!(spec.priority_class_name.as_deref(), Some("later"));
 }
 

@@ -63,7 +63,7 @@ fn a_refused_replica_goes_elsewhere_at_once() {
 }
 
 #[test]
-fn thr_1_to_4_starts_that_fail_in_a_row_are_throttled_until_a_new_deployment() {
+fn thr_1_to_4_starts_that_fail_in_a_row_are_throttled_until_a_new_deployment_thr_6() {
     let mut scene = Scene::new()
         .definition(definition("r:1", 256, 256))
         .definition(definition("r:2", 256, 256))

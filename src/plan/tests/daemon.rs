@@ -12,7 +12,7 @@ fn three() -> Scene {
 }
 
 #[test]
-fn one_task_on_each_instance_and_then_steady_daemon_1_daemon_5() {
+fn one_task_on_each_instance_and_then_steady_daemon_1_daemon_5_evt_15() {
     let mut scene = three();
     let plan = scene.plan("d");
     assert_eq!(plan.desired_count, 3);

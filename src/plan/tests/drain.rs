@@ -21,7 +21,7 @@ fn four_on_i1(minimum: u32, maximum: u32) -> Scene {
 }
 
 #[test]
-fn replacements_first_then_old_ones_then_the_daemon_scn_4_drain_4_drain_9() {
+fn replacements_first_then_old_ones_then_the_daemon_scn_4_drain_4_drain_5_drain_9() {
     let mut scene = four_on_i1(100, 200);
     let plan = scene.round("r");
     assert_eq!((plan.start.len(), plan.stop.len()), (4, 0));
@@ -57,7 +57,7 @@ fn within_lower_old_ones_stop_first_scn_5_drain_4() {
 }
 
 #[test]
-fn with_both_at_100_nothing_moves_scn_6_pct_9() {
+fn with_both_at_100_nothing_moves_scn_6_pct_5_pct_9() {
     let scene = four_on_i1(100, 100);
     let plan = scene.plan("r");
     assert!(plan.start.is_empty() && plan.stop.is_empty());

@@ -43,7 +43,7 @@ fn with_one_unhealthy(minimum: u32, maximum: u32) -> (Scene, String) {
 }
 
 #[test]
-fn an_unhealthy_task_is_replaced_start_first_scn_19_health_3_health_4() {
+fn an_unhealthy_task_is_replaced_start_first_scn_19_health_2_health_3_health_4() {
     let (mut scene, bad) = with_one_unhealthy(100, 200);
     let plan = scene.round("r");
     assert_eq!((plan.start.len(), plan.stop.len()), (1, 0));
@@ -97,6 +97,16 @@ fn without_room_the_unhealthy_task_stops_first_scn_19_health_5() {
         scene.plan("r").start.len(),
         1,
         "from the moment it is told to stop"
+    );
+}
+
+#[test]
+fn a_task_that_fails_its_check_stops_with_ecs_words_health_10() {
+    let (scene, bad) = with_one_unhealthy(0, 100);
+    let stop = scene.plan("r").stop.remove(0);
+    assert_eq!(
+        (stop.task.name, stop.reason.as_str()),
+        (bad, "Task failed container health checks")
     );
 }
 

@@ -6,12 +6,15 @@
     reason = "tests count small numbers"
 )]
 
+mod arrival;
 mod backoff;
 mod daemon;
 mod deployment;
 mod drain;
 mod health;
+mod permission;
 mod placement;
 mod properties;
 mod replica;
 mod rolling;
+mod shares;
