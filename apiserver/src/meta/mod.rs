@@ -1,0 +1,203 @@
+//! Checks of the metadata that every object has.
+
+pub mod names;
+
+use serde_json::Value;
+
+use crate::object::{self, at, has, list, text};
+use crate::registry::{Kind, Names};
+use crate::status::Cause;
+
+/// The most that all annotations of an object may take: 256 KiB.
+const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
+
+/// Finalizers of the garbage collector and of namespaces, which need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+
+/// What is wrong with the metadata of an object about to be created or replaced.
+pub fn check(kind: &Kind, value: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    check_name(kind, value, &mut causes);
+    check_labels(value, &mut causes);
+    check_annotations(value, &mut causes);
+    check_owners(value, &mut causes);
+    for (index, finalizer) in list(value, &["metadata", "finalizers"]).iter().enumerate() {
+        check_finalizer(finalizer, &format!("metadata.finalizers[{index}]"), &mut causes);
+    }
+    causes
+}
+
+fn check_name(kind: &Kind, value: &Value, causes: &mut Vec<Cause>) {
+    let name = object::name(value);
+    if name.is_empty() {
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
+        return;
+    }
+    let wrong = match kind.names {
+        Names::Subdomain => names::subdomain(name),
+        Names::Label => names::label(name),
+        Names::ServiceLabel => names::label_1035(name),
+        Names::PathSegment => names::path_segment(name),
+    };
+    causes.extend(
+        wrong
+            .iter()
+            .map(|detail| Cause::invalid("metadata.name", &name.into(), detail)),
+    );
+}
+
+fn check_labels(value: &Value, causes: &mut Vec<Cause>) {
+    let Some(labels) = at(value, &["metadata", "labels"]).and_then(Value::as_object) else {
+        return;
+    };
+    for (key, label) in labels {
+        let wrong = names::qualified(key);
+        causes.extend(
+            wrong
+                .iter()
+                .map(|detail| Cause::invalid("metadata.labels", &key.as_str().into(), detail)),
+        );
+        let label = label.as_str().unwrap_or_default();
+        let wrong = names::label_value(label);
+        causes.extend(
+            wrong
+                .iter()
+                .map(|detail| Cause::invalid("metadata.labels", &label.into(), detail)),
+        );
+    }
+}
+
+fn check_annotations(value: &Value, causes: &mut Vec<Cause>) {
+    let Some(annotations) = at(value, &["metadata", "annotations"]).and_then(Value::as_object) else {
+        return;
+    };
+    let mut bytes = 0_usize;
+    for (key, annotation) in annotations {
+        let wrong = names::qualified(&key.to_lowercase());
+        causes.extend(
+            wrong
+                .iter()
+                .map(|detail| Cause::invalid("metadata.annotations", &key.as_str().into(), detail)),
+        );
+        bytes = bytes
+            .saturating_add(key.len())
+            .saturating_add(annotation.as_str().map_or(0, str::len));
+    }
+    if bytes > ANNOTATIONS_MAX_BYTES {
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {ANNOTATIONS_MAX_BYTES} bytes"),
+            field: "metadata.annotations".to_owned(),
+        });
+    }
+}
+
+fn check_owners(value: &Value, causes: &mut Vec<Cause>) {
+    let mut controllers = 0_usize;
+    for owner in object::owners(value) {
+        let api_version = text(owner, &["apiVersion"]);
+        let field = |name: &str| format!("metadata.ownerReferences.{name}");
+        if api_version.is_empty() {
+            causes.push(Cause::invalid(
+                field("apiVersion"),
+                &"".into(),
+                "version must not be empty",
+            ));
+        }
+        for name in ["kind", "name", "uid"] {
+            if text(owner, &[name]).is_empty() {
+                causes.push(Cause::invalid(field(name), &"".into(), "must not be empty"));
+            }
+        }
+        if at(owner, &["controller"]) == Some(&Value::Bool(true)) {
+            controllers = controllers.saturating_add(1);
+        }
+    }
+    if controllers > 1 {
+        let detail = "Only one reference can have Controller set to true. Found \"true\" in references for more than one";
+        causes.push(Cause::invalid(
+            "metadata.ownerReferences",
+            &Value::Array(object::owners(value).to_vec()),
+            detail,
+        ));
+    }
+}
+
+/// A finalizer is one of the standard ones or carries a domain.
+pub fn check_finalizer(finalizer: &Value, field: &str, causes: &mut Vec<Cause>) {
+    let name = finalizer.as_str().unwrap_or_default();
+    let wrong = names::qualified(name);
+    if !wrong.is_empty() {
+        causes.extend(
+            wrong
+                .iter()
+                .map(|detail| Cause::invalid(field, finalizer, detail)),
+        );
+    } else if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        causes.push(Cause::invalid(field, finalizer, detail));
+    }
+}
+
+/// What a replacement may not change, beside what [`check`] finds.
+pub fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for field in ["name", "namespace", "uid", "creationTimestamp"] {
+        let path = ["metadata", field];
+        if at(new, &path) != at(old, &path) {
+            let value = at(new, &path).cloned().unwrap_or(Value::Null);
+            causes.push(Cause::invalid(path.join("."), &value, "field is immutable"));
+        }
+    }
+    if object::is_deleting(old) {
+        let added: Vec<String> = object::finalizers(new)
+            .filter(|finalizer| !object::finalizers(old).any(|kept| kept == *finalizer))
+            .map(|finalizer| format!("\"{finalizer}\""))
+            .collect();
+        if !added.is_empty() {
+            let detail = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                added.join(", ")
+            );
+            causes.push(Cause::forbidden("metadata.finalizers", &detail));
+        }
+    }
+    causes
+}
+
+/// Takes over from the live object what a client cannot set, and drops what is not stored.
+pub fn keep_server_fields(old: &Value, new: &mut Value) {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+        match at(old, &["metadata", field]) {
+            Some(kept) => object::set_meta(new, field, kept.clone()),
+            None => drop(object::take_meta(new, field)),
+        }
+    }
+    // An update that leaves them out means "as they were".
+    for field in ["uid", "creationTimestamp", "generateName"] {
+        if !has(new, &["metadata", field])
+            && let Some(kept) = at(old, &["metadata", field])
+        {
+            object::set_meta(new, field, kept.clone());
+        }
+    }
+    object::take_meta(new, "selfLink");
+    drop_empty(new);
+}
+
+/// Members of the metadata that are not written when they are empty.
+pub fn drop_empty(value: &mut Value) {
+    let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    meta.retain(|_, member| match member {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    });
+}

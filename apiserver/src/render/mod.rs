@@ -1,0 +1,136 @@
+//! The form of an answer: JSON, or the parts of it that a client asks for by its `Accept` header.
+
+mod accept;
+pub(crate) mod table;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+pub(crate) use accept::{Form, Include, negotiate};
+
+use crate::convert;
+use crate::registry::Kind;
+use crate::verbs::Answer;
+
+/// Writes an object with its apiVersion and kind, which are not stored with it.
+pub(crate) fn object(out: &mut Vec<u8>, kind: &Kind, value: &Value) {
+    let value = convert::to_served(kind, value);
+    with_type(out, &kind.api_version(), &kind.kind, &value);
+}
+
+fn with_type(out: &mut Vec<u8>, api_version: &str, kind: &str, value: &Value) {
+    json_to(out, &json!({"apiVersion": api_version, "kind": kind}));
+    let Some(members) = value.as_object() else { return };
+    if !members.keys().any(|name| name == "apiVersion" || name == "kind") {
+        if !members.is_empty() {
+            out.pop();
+            let joint = out.len();
+            json_to(out, value);
+            if let Some(brace) = out.get_mut(joint) {
+                *brace = b',';
+            }
+        }
+        return;
+    }
+    // Dry runs answer with what was to be stored, which may still carry them.
+    let typed = out.iter().rposition(|byte| *byte == b'{').unwrap_or(0);
+    out.truncate(typed);
+    let mut members = members.clone();
+    members.insert("apiVersion".to_owned(), api_version.into());
+    members.insert("kind".to_owned(), kind.into());
+    json_to(out, &Value::Object(members));
+}
+
+fn json_to(out: &mut Vec<u8>, value: &Value) {
+    // Writing a JSON value into memory cannot fail.
+    drop(serde_json::to_writer(out, value));
+}
+
+/// The metadata of an object as an object of its own.
+pub(crate) fn partial(value: &Value) -> Value {
+    json!({
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": value.get("metadata").cloned().unwrap_or(Value::Null),
+    })
+}
+
+/// Writes one object in a form.
+pub(crate) fn one(out: &mut Vec<u8>, form: Form, kind: &Kind, value: &Arc<Value>, now: Timestamp) {
+    match form {
+        Form::Json => object(out, kind, value),
+        Form::Partial => json_to(out, &partial(value)),
+        Form::Table(include) => {
+            json_to(
+                out,
+                &table::table(
+                    kind,
+                    std::slice::from_ref(value),
+                    include,
+                    true,
+                    &json!({"resourceVersion": version(value)}),
+                    now,
+                ),
+            );
+        }
+    }
+}
+
+fn version(value: &Value) -> &str {
+    crate::object::meta_text(value, "resourceVersion")
+}
+
+/// Writes an answer; its HTTP status code.
+pub(crate) fn answer(out: &mut Vec<u8>, form: Form, answer: &Answer, now: Timestamp) -> u16 {
+    match answer {
+        Answer::Object { code, kind, value } => {
+            one(out, form, kind, value, now);
+            *code
+        }
+        Answer::Plain { code, value } => {
+            json_to(out, value);
+            *code
+        }
+        Answer::List(list) => {
+            let mut meta = Map::new();
+            meta.insert("resourceVersion".to_owned(), list.version.to_string().into());
+            if !list.next.is_empty() {
+                meta.insert("continue".to_owned(), list.next.as_str().into());
+            }
+            if let Some(remaining) = list.remaining {
+                meta.insert("remainingItemCount".to_owned(), remaining.into());
+            }
+            items(out, form, &list.kind, &list.items, &Value::Object(meta), now);
+            200
+        }
+        Answer::Watch(_) => 200,
+    }
+}
+
+fn items(out: &mut Vec<u8>, form: Form, kind: &Kind, items: &[Arc<Value>], meta: &Value, now: Timestamp) {
+    let (api_version, list_kind) = match form {
+        Form::Table(include) => return json_to(out, &table::table(kind, items, include, true, meta, now)),
+        Form::Json => (kind.api_version(), kind.list_kind.as_str()),
+        Form::Partial => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList"),
+    };
+    json_to(
+        out,
+        &json!({"apiVersion": api_version, "kind": list_kind, "metadata": meta}),
+    );
+    out.pop();
+    out.extend_from_slice(b",\"items\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match form {
+            Form::Partial => json_to(out, &partial(item)),
+            // Items of built-in kinds do not repeat what the list says.
+            _ if !kind.is_custom() => json_to(out, &convert::to_served(kind, item)),
+            _ => object(out, kind, item),
+        }
+    }
+    out.extend_from_slice(b"]}");
+}

@@ -1,0 +1,300 @@
+//! Objects and their one history.
+//!
+//! Every write takes the next number of one counter, which becomes the object's `resourceVersion`. The maps are
+//! persistent: a snapshot is a clone that copies nothing, and the past is found by undoing what the log says. The log
+//! of each collection is bounded; who asks for what it no longer holds is told so.
+
+mod journal;
+mod key;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use journal::{Journal, JournalError, NoJournal, Record};
+pub use key::{Collection, Key};
+
+use crate::object;
+
+/// One write as a watcher may see it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The number of the write.
+    pub version: u64,
+    /// Which object.
+    pub key: Key,
+    /// The object before the write, if there was one.
+    pub before: Option<Arc<Value>>,
+    /// The object after it; of a deletion the last state, with the deletion's version.
+    pub object: Arc<Value>,
+    /// Whether the object is gone by it.
+    pub deleted: bool,
+}
+
+/// The objects of one collection at one version.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The version of the whole store that this shows.
+    pub version: u64,
+    /// The objects, in the order of their keys.
+    pub objects: OrdMap<Key, Arc<Value>>,
+}
+
+/// What was asked for lies before the history that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// The version asked for.
+    pub asked: u64,
+    /// The oldest version that can be told from.
+    pub oldest: u64,
+}
+
+struct Objects {
+    live: OrdMap<Key, Arc<Value>>,
+    log: VecDeque<Arc<Change>>,
+    /// Changes up to and with this version are no longer in the log.
+    compacted: u64,
+    news: watch::Sender<u64>,
+}
+
+impl Objects {
+    fn new() -> Self {
+        Self {
+            live: OrdMap::new(),
+            log: VecDeque::new(),
+            compacted: 0,
+            news: watch::Sender::new(0),
+        }
+    }
+
+    fn at_least(&self, asked: u64) -> Result<(), Compacted> {
+        if asked < self.compacted {
+            Err(Compacted {
+                asked,
+                oldest: self.compacted,
+            })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// All objects of a server.
+pub struct Store {
+    version: u64,
+    collections: HashMap<Collection, Objects>,
+    /// How many changes of a collection the log keeps.
+    history: usize,
+    journal: Box<dyn Journal>,
+}
+
+impl Store {
+    /// An empty store that remembers `history` changes of each collection.
+    pub fn new(history: usize, journal: Box<dyn Journal>) -> Self {
+        Self {
+            version: 1,
+            collections: HashMap::new(),
+            history,
+            journal,
+        }
+    }
+
+    /// A store as a journal left it: its last version and the objects that were live then. No history is known.
+    pub fn restore(
+        history: usize,
+        journal: Box<dyn Journal>,
+        version: u64,
+        objects: impl IntoIterator<Item = (Collection, Key, Value)>,
+    ) -> Self {
+        let mut store = Self::new(history, journal);
+        store.version = version.max(1);
+        for (collection, key, value) in objects {
+            let objects = store.collections.entry(collection).or_insert_with(Objects::new);
+            objects.live.insert(key, Arc::new(value));
+            objects.compacted = store.version;
+        }
+        store
+    }
+
+    /// The version of the last write.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// One object.
+    pub fn get(&self, collection: &Collection, key: &Key) -> Option<Arc<Value>> {
+        self.collections.get(collection)?.live.get(key).cloned()
+    }
+
+    /// How many objects a collection has.
+    pub fn len(&self, collection: &Collection) -> usize {
+        self.collections
+            .get(collection)
+            .map_or(0, |objects| objects.live.len())
+    }
+
+    /// Whether a collection has no objects.
+    pub fn is_empty(&self, collection: &Collection) -> bool {
+        self.len(collection) == 0
+    }
+
+    /// All collections that have been written to, in order.
+    pub fn collections(&self) -> Vec<Collection> {
+        let mut all: Vec<Collection> = self.collections.keys().cloned().collect();
+        all.sort();
+        all
+    }
+
+    /// A collection as it is now.
+    pub fn snapshot(&self, collection: &Collection) -> Snapshot {
+        let objects = self
+            .collections
+            .get(collection)
+            .map(|objects| objects.live.clone());
+        Snapshot {
+            version: self.version,
+            objects: objects.unwrap_or_default(),
+        }
+    }
+
+    /// A collection as it was at `version`.
+    pub fn snapshot_at(&self, collection: &Collection, version: u64) -> Result<Snapshot, Compacted> {
+        let Some(objects) = self.collections.get(collection) else {
+            return Ok(Snapshot {
+                version,
+                objects: OrdMap::new(),
+            });
+        };
+        objects.at_least(version)?;
+        let mut past = objects.live.clone();
+        for change in objects
+            .log
+            .iter()
+            .rev()
+            .take_while(|change| change.version > version)
+        {
+            match &change.before {
+                Some(before) => drop(past.insert(change.key.clone(), before.clone())),
+                None => drop(past.remove(&change.key)),
+            }
+        }
+        Ok(Snapshot {
+            version,
+            objects: past,
+        })
+    }
+
+    /// The changes of a collection after `version`, oldest first, at most `limit`.
+    pub fn changes_after(
+        &self,
+        collection: &Collection,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, Compacted> {
+        let Some(objects) = self.collections.get(collection) else {
+            return Ok(Vec::new());
+        };
+        objects.at_least(version)?;
+        let start = objects.log.partition_point(|change| change.version <= version);
+        Ok(objects.log.range(start..).take(limit).cloned().collect())
+    }
+
+    /// Wakes whenever the collection has changed; the value is the version of the last change.
+    pub fn subscribe(&mut self, collection: &Collection) -> watch::Receiver<u64> {
+        self.collections
+            .entry(collection.clone())
+            .or_insert_with(Objects::new)
+            .news
+            .subscribe()
+    }
+
+    /// Creates or replaces an object; it is given the next version.
+    pub fn write(
+        &mut self,
+        collection: &Collection,
+        key: Key,
+        mut value: Value,
+    ) -> Result<Arc<Value>, JournalError> {
+        let version = self.version.saturating_add(1);
+        object::set_meta(&mut value, "resourceVersion", version.to_string());
+        let value = Arc::new(value);
+        self.journal.record(&Record {
+            version,
+            collection,
+            key: &key,
+            object: Some(&value),
+        })?;
+        self.commit(collection, version, key, value.clone(), false);
+        Ok(value)
+    }
+
+    /// Deletes an object and returns its last state, with the version of the deletion; none if there was no such object.
+    pub fn delete(&mut self, collection: &Collection, key: &Key) -> Result<Option<Arc<Value>>, JournalError> {
+        let Some(last) = self.get(collection, key) else {
+            return Ok(None);
+        };
+        self.delete_as(collection, key, Value::clone(&last)).map(Some)
+    }
+
+    /// Deletes an object whose last state is `last`: what watchers are shown.
+    pub fn delete_as(
+        &mut self,
+        collection: &Collection,
+        key: &Key,
+        mut last: Value,
+    ) -> Result<Arc<Value>, JournalError> {
+        let version = self.version.saturating_add(1);
+        object::set_meta(&mut last, "resourceVersion", version.to_string());
+        let last = Arc::new(last);
+        self.journal.record(&Record {
+            version,
+            collection,
+            key,
+            object: None,
+        })?;
+        self.commit(collection, version, key.clone(), last.clone(), true);
+        Ok(last)
+    }
+
+    fn commit(&mut self, collection: &Collection, version: u64, key: Key, object: Arc<Value>, deleted: bool) {
+        self.version = version;
+        let objects = self
+            .collections
+            .entry(collection.clone())
+            .or_insert_with(Objects::new);
+        let before = if deleted {
+            objects.live.remove(&key)
+        } else {
+            objects.live.insert(key.clone(), object.clone())
+        };
+        objects.log.push_back(Arc::new(Change {
+            version,
+            key,
+            before,
+            object,
+            deleted,
+        }));
+        while objects.log.len() > self.history {
+            if let Some(forgotten) = objects.log.pop_front() {
+                objects.compacted = forgotten.version;
+            }
+        }
+        objects.news.send_replace(version);
+    }
+
+    /// Forgets the changes up to and with `version`: who watches from before it must list again.
+    pub fn compact(&mut self, version: u64) {
+        let version = version.min(self.version);
+        for objects in self.collections.values_mut() {
+            let kept = objects.log.partition_point(|change| change.version <= version);
+            objects.log.drain(..kept);
+            objects.compacted = objects.compacted.max(version);
+            objects.news.send_modify(|_| ());
+        }
+    }
+}

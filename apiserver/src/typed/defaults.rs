@@ -1,0 +1,278 @@
+//! Values that the API server fills in where a built-in object leaves them out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::definition;
+use crate::object::{self, Object, at, has, list, object_mut, text};
+use crate::registry::{Kind, Role};
+
+/// Fills in the defaults of a kind. Doing so twice changes nothing.
+pub(crate) fn apply(kind: &Kind, value: &mut Value) {
+    match (kind.role, kind.kind.as_str()) {
+        (Role::Custom | Role::Review, _) => {}
+        (Role::Pod, _) => {
+            pod_spec(object_mut(value, &["spec"]));
+            admitted_pod(object_mut(value, &["spec"]));
+        }
+        (Role::Secret, _) => secret(value),
+        (Role::Definition, _) => definition::default(value),
+        (Role::Node, _) => node(value),
+        (_, "Service") => service(object_mut(value, &["spec"])),
+        (_, "Deployment") => deployment(value),
+        (_, "ReplicaSet" | "StatefulSet") => {
+            set(object_mut(value, &["spec"]), "replicas", json!(1));
+            template(value);
+        }
+        (_, "DaemonSet") => {
+            set(object_mut(value, &["spec"]), "revisionHistoryLimit", json!(10));
+            let strategy =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
+            set(object_mut(value, &["spec"]), "updateStrategy", strategy);
+            template(value);
+        }
+        (_, "RoleBinding" | "ClusterRoleBinding") => role_binding(value),
+        _ => {}
+    }
+}
+
+fn set(members: &mut Object, name: &str, value: Value) {
+    let entry = members.entry(name).or_insert(Value::Null);
+    if entry.is_null() {
+        *entry = value;
+    }
+}
+
+fn each(members: &mut Object, name: &str, mut change: impl FnMut(&mut Object)) {
+    let Some(Value::Array(items)) = members.get_mut(name) else {
+        return;
+    };
+    items
+        .iter_mut()
+        .filter_map(Value::as_object_mut)
+        .for_each(&mut change);
+}
+
+fn template(value: &mut Value) {
+    pod_spec(object_mut(value, &["spec", "template", "spec"]));
+}
+
+fn pod_spec(spec: &mut Object) {
+    set(spec, "restartPolicy", json!("Always"));
+    set(spec, "terminationGracePeriodSeconds", json!(30));
+    set(spec, "dnsPolicy", json!("ClusterFirst"));
+    set(spec, "securityContext", json!({}));
+    set(spec, "schedulerName", json!("default-scheduler"));
+    let account = spec.get("serviceAccountName").cloned();
+    if let Some(account) = account.filter(|account| account.as_str().is_some_and(|name| !name.is_empty())) {
+        set(spec, "serviceAccount", account);
+    }
+    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
+    for containers in ["initContainers", "containers", "ephemeralContainers"] {
+        each(spec, containers, |container| {
+            self::container(container, host_network);
+        });
+    }
+    each(spec, "volumes", volume);
+}
+
+fn container(container: &mut Object, host_network: bool) {
+    set(container, "terminationMessagePath", json!("/dev/termination-log"));
+    set(container, "terminationMessagePolicy", json!("File"));
+    set(container, "resources", json!({}));
+    let image = container
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    set(container, "imagePullPolicy", json!(pull_policy(&image)));
+    each(container, "ports", |port| {
+        set(port, "protocol", json!("TCP"));
+        if host_network && let Some(number) = port.get("containerPort").cloned() {
+            set(port, "hostPort", number);
+        }
+    });
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(Value::Object(probe)) = container.get_mut(probe) {
+            let values = [
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ];
+            for (name, value) in values {
+                set(probe, name, json!(value));
+            }
+            if let Some(Value::Object(get)) = probe.get_mut("httpGet") {
+                set(get, "path", json!("/"));
+                set(get, "scheme", json!("HTTP"));
+            }
+        }
+    }
+    if let Some(Value::Object(resources)) = container.get_mut("resources")
+        && let Some(Value::Object(limits)) = resources.get("limits").cloned()
+    {
+        let requests = resources.entry("requests").or_insert_with(|| json!({}));
+        if let Value::Object(requests) = requests {
+            limits
+                .into_iter()
+                .for_each(|(name, limit)| set(requests, &name, limit));
+        }
+    }
+    each(container, "env", |variable| {
+        let Some(Value::Object(from)) = variable.get_mut("valueFrom") else {
+            return;
+        };
+        if let Some(Value::Object(field)) = from.get_mut("fieldRef") {
+            set(field, "apiVersion", json!("v1"));
+        }
+    });
+}
+
+/// Images without a tag, or with the tag `latest`, are pulled always.
+fn pull_policy(image: &str) -> &'static str {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let latest = !name.contains('@') && name.rsplit_once(':').is_none_or(|(_, tag)| tag == "latest");
+    if latest { "Always" } else { "IfNotPresent" }
+}
+
+fn volume(volume: &mut Object) {
+    for (source, mode) in [
+        ("secret", "defaultMode"),
+        ("configMap", "defaultMode"),
+        ("projected", "defaultMode"),
+        ("downwardAPI", "defaultMode"),
+    ] {
+        if let Some(Value::Object(source)) = volume.get_mut(source) {
+            set(source, mode, json!(420));
+        }
+    }
+    if let Some(Value::Object(path)) = volume.get_mut("hostPath") {
+        set(path, "type", json!(""));
+    }
+    if volume.len() == 1 {
+        set(volume, "emptyDir", json!({}));
+    }
+}
+
+/// What admission adds to every Pod.
+fn admitted_pod(spec: &mut Object) {
+    set(spec, "enableServiceLinks", json!(true));
+    set(spec, "priority", json!(0));
+    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    let Value::Array(tolerations) = tolerations else {
+        return;
+    };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let tolerated = tolerations.iter().any(|toleration| {
+            let (of, effect) = (text(toleration, &["key"]), text(toleration, &["effect"]));
+            (of == key || of.is_empty()) && (effect == "NoExecute" || effect.is_empty())
+        });
+        if !tolerated {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
+            }));
+        }
+    }
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort`, by the requests and limits of cpu and memory.
+pub(crate) fn qos_class(pod: &Value) -> &'static str {
+    let containers = list(pod, &["spec", "containers"])
+        .iter()
+        .chain(list(pod, &["spec", "initContainers"]));
+    let (mut any, mut all) = (false, true);
+    for container in containers {
+        for resource in ["cpu", "memory"] {
+            let request = at(container, &["resources", "requests", resource]);
+            let limit = at(container, &["resources", "limits", resource]);
+            any |= request.is_some() || limit.is_some();
+            all &= limit.is_some() && (request.is_none() || request == limit);
+        }
+    }
+    match (any, all) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+fn secret(value: &mut Value) {
+    if let Some(Value::Object(plain)) = value.get("stringData").cloned() {
+        let data = object_mut(value, &["data"]);
+        for (name, text) in plain {
+            data.insert(name, json!(STANDARD.encode(text.as_str().unwrap_or_default())));
+        }
+        object::put(value, "stringData", None);
+    }
+    set(object_mut(value, &[]), "type", json!("Opaque"));
+}
+
+fn node(value: &mut Value) {
+    let status = object_mut(value, &["status"]);
+    set(status, "daemonEndpoints", json!({"kubeletEndpoint": {"Port": 0}}));
+    let info = object_mut(value, &["status", "nodeInfo"]);
+    for name in [
+        "machineID",
+        "systemUUID",
+        "bootID",
+        "kernelVersion",
+        "osImage",
+        "containerRuntimeVersion",
+        "kubeletVersion",
+        "kubeProxyVersion",
+        "operatingSystem",
+        "architecture",
+    ] {
+        set(info, name, json!(""));
+    }
+    let capacity = at(value, &["status", "capacity"]).cloned();
+    if let Some(capacity) = capacity.filter(|_| !has(value, &["status", "allocatable"])) {
+        object_mut(value, &["status"]).insert("allocatable".to_owned(), capacity);
+    }
+}
+
+fn service(spec: &mut Object) {
+    set(spec, "type", json!("ClusterIP"));
+    set(spec, "sessionAffinity", json!("None"));
+    set(spec, "internalTrafficPolicy", json!("Cluster"));
+    each(spec, "ports", |port| {
+        set(port, "protocol", json!("TCP"));
+        if let Some(number) = port.get("port").cloned() {
+            set(port, "targetPort", number);
+        }
+    });
+}
+
+fn deployment(value: &mut Value) {
+    let spec = object_mut(value, &["spec"]);
+    set(spec, "replicas", json!(1));
+    set(spec, "revisionHistoryLimit", json!(10));
+    set(spec, "progressDeadlineSeconds", json!(600));
+    set(spec, "strategy", json!({"type": "RollingUpdate"}));
+    if let Some(Value::Object(strategy)) = spec.get_mut("strategy") {
+        set(strategy, "type", json!("RollingUpdate"));
+        if strategy.get("type").and_then(Value::as_str) == Some("RollingUpdate") {
+            set(strategy, "rollingUpdate", json!({}));
+        }
+        if let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate") {
+            set(rolling, "maxUnavailable", json!("25%"));
+            set(rolling, "maxSurge", json!("25%"));
+        }
+    }
+    template(value);
+}
+
+fn role_binding(value: &mut Value) {
+    let members = object_mut(value, &[]);
+    if let Some(Value::Object(role)) = members.get_mut("roleRef") {
+        set(role, "apiGroup", json!("rbac.authorization.k8s.io"));
+    }
+    each(members, "subjects", |subject| {
+        if ["User", "Group"].contains(&subject.get("kind").and_then(Value::as_str).unwrap_or_default()) {
+            set(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
+        }
+    });
+}

@@ -1,0 +1,163 @@
+//! Built-in kinds have types: which members there are, and of which form. Kinds of definitions have their schema.
+
+pub(crate) mod defaults;
+pub(crate) mod definitions;
+
+use serde_json::Value;
+
+use crate::object::Object;
+use crate::registry::Kind;
+use crate::status::{Cause, Refusal};
+use crate::verbs::body::add_type;
+
+/// Drops unknown members and returns their paths; refuses what is of another form than the type says.
+pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Refusal> {
+    if let Some(custom) = &kind.custom {
+        let Some(schema) = &custom.schema else {
+            return Ok(Vec::new());
+        };
+        schema.default(value);
+        return Ok(schema.prune(value));
+    }
+    let mut walk = Walk {
+        unknown: Vec::new(),
+        kind,
+    };
+    if let Some(schema) = definitions::of_kind(kind) {
+        walk.value(schema, value, "")?;
+    }
+    Ok(walk.unknown)
+}
+
+/// What is wrong with the content of an object that is created, or that replaces `old`.
+pub(crate) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource: &str) -> Vec<Cause> {
+    let Some(schema) = kind.custom.as_ref().and_then(|custom| custom.schema.as_ref()) else {
+        return Vec::new();
+    };
+    // Rules may read apiVersion and kind, which are not stored.
+    let old = old.map(|old| {
+        let mut old = old.clone();
+        add_type(kind, &mut old);
+        old
+    });
+    let errors = match (&old, subresource) {
+        (Some(old), "status") => schema.validate_status(value, old),
+        (old, _) => schema.validate(value, old.as_ref()),
+    };
+    errors.into_iter().map(Cause::from).collect()
+}
+
+/// Types that take any JSON, or more than one form of it.
+fn is_free(name: &str) -> bool {
+    let short = name.rsplit('.').next().unwrap_or_default();
+    ["JSON", "RawExtension", "FieldsV1"].contains(&short) || short.starts_with("JSONSchemaPropsOr")
+}
+
+struct Walk<'a> {
+    unknown: Vec<String>,
+    kind: &'a Kind,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+        if definitions::reference(schema).is_some_and(is_free) {
+            return Ok(());
+        }
+        let schema = definitions::resolve(schema);
+        if value.is_null() || schema.get("x-kubernetes-int-or-string").is_some() {
+            return Ok(());
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("object") => self.object(schema, value, path),
+            Some("array") => self.array(schema, value, path),
+            Some("string") if !value.is_string() => Err(self.wrong(value, path, "string")),
+            Some("boolean") if !value.is_boolean() => Err(self.wrong(value, path, "bool")),
+            Some("integer") if !(value.is_i64() || value.is_u64()) => {
+                let format = schema.get("format").and_then(Value::as_str).unwrap_or("int64");
+                Err(self.wrong(value, path, format))
+            }
+            Some("number") if !value.is_number() => Err(self.wrong(value, path, "float64")),
+            _ => Ok(()),
+        }
+    }
+
+    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+        let Value::Object(members) = value else {
+            let of = if schema.get("additionalProperties").is_some() {
+                "map[string]string"
+            } else {
+                "struct"
+            };
+            return Err(self.wrong(value, path, of));
+        };
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            return self.members(properties, members, path);
+        }
+        if let Some(each) = schema.get("additionalProperties").filter(|each| each.is_object()) {
+            for member in members.values_mut() {
+                self.value(each, member, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn members(
+        &mut self,
+        properties: &'static Object,
+        members: &mut Object,
+        path: &str,
+    ) -> Result<(), Refusal> {
+        let mut unknown = Vec::new();
+        for (name, member) in members.iter_mut() {
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            match properties.get(name) {
+                Some(schema) => self.value(schema, member, &path)?,
+                None => unknown.push((name.clone(), path)),
+            }
+        }
+        for (name, path) in unknown {
+            members.remove(&name);
+            self.unknown.push(path);
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+        let Value::Array(items) = value else {
+            return Err(self.wrong(value, path, "[]"));
+        };
+        let Some(each) = schema.get("items") else {
+            return Ok(());
+        };
+        for (index, item) in items.iter_mut().enumerate() {
+            self.value(each, item, &format!("{path}[{index}]"))?;
+        }
+        Ok(())
+    }
+
+    /// In the words of Go's JSON reader.
+    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> Refusal {
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let Kind { kind, version, .. } = self.kind;
+        let plain: String = path
+            .split('.')
+            .map(|part| part.split('[').next().unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join(".");
+        Refusal::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go \
+             struct field {kind}.{plain} of type {wanted}"
+        ))
+    }
+}

@@ -1,0 +1,165 @@
+//! Create.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Answer, body};
+use crate::lifecycle;
+use crate::meta;
+use crate::object;
+use crate::registry::{Kind, Role};
+use crate::request::{Call, Target, WriteOptions};
+use crate::state::State;
+use crate::status::Refusal;
+use crate::store::Key;
+use crate::{definition, strategy, typed};
+
+/// Objects larger than this are refused as by etcd: 1.5 MiB.
+const STORED_MAX_BYTES: usize = 1_572_864;
+
+/// Attempts to find a name that is not taken.
+const NAME_ATTEMPTS: usize = 8;
+
+pub(super) fn create(
+    state: &mut State,
+    target: &Target,
+    call: &Call,
+    warnings: &mut Vec<String>,
+) -> Result<Answer, Refusal> {
+    let options = WriteOptions::parse(call, "CreateOptions")?;
+    let value = body::decode(call, &target.kind, options.validation, warnings)?;
+    insert(state, target, value, &options).map(|value| Answer::created(&target.kind, value))
+}
+
+/// Creates an object that was read from a body, or made by an apply.
+pub(crate) fn insert(
+    state: &mut State,
+    target: &Target,
+    mut value: Value,
+    options: &WriteOptions,
+) -> Result<Arc<Value>, Refusal> {
+    let kind = &*target.kind;
+    place(target, &mut value)?;
+    lifecycle::admit(state, kind, &value)?;
+    let generated = name(state, kind, &mut value);
+    object::set_meta(&mut value, "uid", state.sources.uid());
+    object::set_meta(&mut value, "creationTimestamp", state.sources.now_text());
+    strategy::prepare_create(kind, &mut value);
+    check(kind, &value, None, "")?;
+    check_size(&value)?;
+    let key = Key::new(object::namespace(&value), object::name(&value));
+    if let Some(existing) = state.store.get(&kind.collection, &key) {
+        return Err(taken(kind, &existing, generated));
+    }
+    if options.dry_run {
+        return Ok(Arc::new(value));
+    }
+    let written = state.write(kind, value)?;
+    if kind.role == Role::Definition {
+        definition::establish(state, kind, &written)?;
+    }
+    Ok(written)
+}
+
+/// The object goes where the path says; a body that says otherwise is wrong.
+pub(super) fn place(target: &Target, value: &mut Value) -> Result<(), Refusal> {
+    if !value.get("metadata").is_some_and(Value::is_object) {
+        object::put(value, "metadata", Some(Value::Object(object::Object::new())));
+    }
+    let given = object::namespace(value);
+    if !given.is_empty() && given != target.namespace {
+        return Err(Refusal::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if target.kind.namespaced {
+        object::set_meta(value, "namespace", target.namespace.as_str());
+    }
+    if !object::meta_text(value, "resourceVersion").is_empty() && target.name.is_empty() {
+        return Err(Refusal::plain_error(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    object::take_meta(value, "resourceVersion");
+    Ok(())
+}
+
+/// Gives a name where only its beginning was given; whether it did.
+fn name(state: &mut State, kind: &Kind, value: &mut Value) -> bool {
+    let base = object::meta_text(value, "generateName").to_owned();
+    if base.is_empty() || !object::name(value).is_empty() {
+        return false;
+    }
+    // Names have at most 63 characters then, five of them random.
+    let base: String = base.chars().take(58).collect();
+    for _ in 0..NAME_ATTEMPTS {
+        object::set_meta(value, "name", format!("{base}{}", state.sources.suffix()));
+        let key = Key::new(object::namespace(value), object::name(value));
+        if state.store.get(&kind.collection, &key).is_none() {
+            break;
+        }
+    }
+    true
+}
+
+/// What is wrong with an object that is to be stored.
+pub(super) fn check(
+    kind: &Kind,
+    value: &Value,
+    old: Option<&Value>,
+    subresource: &str,
+) -> Result<(), Refusal> {
+    let mut causes = meta::check(kind, value);
+    if let Some(old) = old {
+        causes.extend(meta::check_update(old, value));
+    }
+    causes.extend(typed::check(kind, value, old, subresource));
+    if kind.role == Role::Definition {
+        causes.extend(definition::check(value, old));
+    }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(kind, object::name(value), causes))
+    }
+}
+
+/// Refuses what etcd would not take.
+pub(super) fn check_size(value: &Value) -> Result<(), Refusal> {
+    // Written out only when it might be too large: each string takes at least its length.
+    let bytes = serde_json::to_vec(value).map_or(0, |bytes| bytes.len());
+    if bytes > STORED_MAX_BYTES {
+        return Err(Refusal::too_large("etcdserver: request is too large"));
+    }
+    Ok(())
+}
+
+fn taken(kind: &Kind, existing: &Value, generated: bool) -> Refusal {
+    let name = object::name(existing);
+    let refusal = Refusal::already_exists(kind, name);
+    if generated {
+        let message = format!(
+            "{}, the server was not able to generate a unique name for the object",
+            refusal.message
+        );
+        return Refusal { message, ..refusal };
+    }
+    if object::is_deleting(existing) {
+        return Refusal {
+            message: format!("object is being deleted: {}", refusal.message),
+            ..refusal
+        };
+    }
+    refusal
+}
+
+/// As [`place`], for an object that is to replace another.
+pub(super) fn place_existing(target: &Target, value: &mut Value) -> Result<(), Refusal> {
+    let version = object::take_meta(value, "resourceVersion");
+    place(target, value)?;
+    if let Some(version) = version {
+        object::set_meta(value, "resourceVersion", version);
+    }
+    Ok(())
+}
