@@ -43,16 +43,22 @@ def request(method, path, body=None, kind="application/json"):
 
 
 def watch(path, seen, ended):
-    """Calls seen(type, object, time) for every event until `ended` is set."""
-    connection = http.client.HTTPConnection("127.0.0.1", PROXY_PORT, timeout=600)
-    connection.request("GET", f"{path}?watch=true&timeoutSeconds=900")
-    answer = connection.getresponse()
+    """Calls seen(type, object, time) for everything there is and for every event until `ended` is set; a stream that
+    breaks off is taken up where it ended."""
+    page = request("GET", path)
+    for found in page["items"]:
+        seen("ADDED", found, time.monotonic())
+    version = page["metadata"]["resourceVersion"]
     while not ended.is_set():
-        line = answer.readline()
-        if not line:
-            return
-        event = json.loads(line)
-        seen(event["type"], event["object"], time.monotonic())
+        connection = http.client.HTTPConnection("127.0.0.1", PROXY_PORT, timeout=600)
+        connection.request("GET", f"{path}?watch=true&timeoutSeconds=900&resourceVersion={version}")
+        answer = connection.getresponse()
+        while not ended.is_set() and (line := answer.readline()):
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise SystemExit(f"watch {path}: {event['object']}")
+            version = event["object"]["metadata"]["resourceVersion"]
+            seen(event["type"], event["object"], time.monotonic())
 
 
 def until(what, seconds, check):
@@ -220,12 +226,26 @@ def writes_per_task(since):
         print(f"  {number:6}  {number / max(created, 1):.2f} a Pod  {what}")
 
 
+def requests_since(since):
+    """The operator's requests besides the renewal of its lease and its watches, and the renewals."""
+    counts = collections.Counter(f"{e['verb']} {resource_of(e)}" for e in audit_lines() if e["requestReceivedTimestamp"] >= since)
+    others = {what: n for what, n in counts.items() if "leases" not in what and not what.startswith("watch ")}
+    return others, counts
+
+
 def at_rest(seconds):
+    quiet = 15
+
+    def settled():
+        before = time.gmtime(time.time() - quiet)
+        return not requests_since(time.strftime("%Y-%m-%dT%H:%M:%S", before))[0]
+
+    time.sleep(quiet)
+    until("the operator has nothing left to do", 180, settled)
     print(f"at rest for {seconds} s …", flush=True)
     since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     time.sleep(seconds)
-    counts = collections.Counter(f"{e['verb']} {resource_of(e)}" for e in audit_lines() if e["requestReceivedTimestamp"] >= since)
-    others = {what: n for what, n in counts.items() if "leases" not in what and not what.startswith("watch ")}
+    others, counts = requests_since(since)
     print(f"operator's requests: {dict(counts)}; besides lease and watch renewal: {sum(others.values())}")
 
 

@@ -200,7 +200,7 @@ fn start_controllers(
         }};
     }
     start!("node", 16, nodes, node_reader, node::reconcile);
-    start!("instance", 16, instances, instance_reader, instance::reconcile);
+    start!("instance", 32, instances, instance_reader, instance::reconcile);
     start!("service", 8, services, service_reader, service::reconcile);
     start!("task", 32, tasks, task_reader, task::reconcile);
     start!(

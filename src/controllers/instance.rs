@@ -11,14 +11,19 @@ use tracing::error;
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{ContainerInstance, InstanceStatus, TaskSpec, finalizers, labels};
+use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceStatus, TaskSpec, finalizers, labels};
 use crate::build;
+use crate::cache::convert;
 use crate::cache::node::{describe as describe_node, pod_ended};
 use crate::domain::records::{DesiredStatus, Reservation, SchedulingStrategy, StopCode};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
+use crate::ledger::lane::Due;
 use crate::ledger::membership::GRACE;
 use crate::ledger::outcome::Outcome;
+use crate::ledger::random_id;
+use crate::ledger::service::Placed;
+use crate::plan;
 use crate::plan::world::{Key, World};
 
 /// A reservation whose Task does not show up for this long is looked into: its creator may have crashed.
@@ -46,27 +51,34 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let facts = node.as_ref().map(|node| describe_node(node, &cluster));
     let cache = context.cache.clone();
     let fences = context.ledger.fences();
+    // from the first look at an instance until its daemons have their Pods, replicas give way
+    let lane = object.status.is_none().then(|| context.ledger.lane().enter());
     let outcome = context
         .ledger
         .describe_instance(&key.name, |newest| {
             let world = cache.snapshot(Timestamp::now(), 0);
             let bound = bound_tasks(&context, &world, &key.name);
-            describe(
-                newest,
-                &Surroundings {
-                    node: facts.as_ref(),
-                    on_cordon: cluster.spec.on_cordon,
-                    task: &|key| world.task(key).cloned(),
-                    bound: &bound,
-                    foreign: &|reserved| cache.foreign(&key.name, reserved),
-                    given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
-                    now: world.now,
-                },
-            )
+            let around = Surroundings {
+                node: facts.as_ref(),
+                on_cordon: cluster.spec.on_cordon,
+                task: &|key| world.task(key).cloned(),
+                bound: &bound,
+                foreign: &|reserved| cache.foreign(&key.name, reserved),
+                given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
+                now: world.now,
+            };
+            let status = describe(newest, &around);
+            let due = due_with(&world, newest, &status);
+            (status, due)
         })
         .await;
     let put_off = match outcome {
-        Outcome::Applied(left) => left,
+        Outcome::Applied(described) => {
+            let lane = lane.or_else(|| (!described.given.is_empty()).then(|| context.ledger.lane().enter()));
+            context.ledger.start_given(&key.name, &described.given).await;
+            drop(lane);
+            described.put_off
+        }
         Outcome::Gone => None,
         Outcome::Refused(text) => return Err(Error::Refused(text)),
         other => return Err(Error::Uncertain(other.label().to_owned())),
@@ -96,6 +108,24 @@ async fn lift_startup_taint(context: &Context, node: &Node, taint: &str) -> Resu
         context.applier.lift_startup_taint(node, taint).await?;
     }
     Ok(())
+}
+
+/// Daemons that are due on the instance as it is described now.
+fn due_with(world: &World, object: &ContainerInstance, status: &ContainerInstanceStatus) -> Vec<Due> {
+    let described = ContainerInstance {
+        status: Some(status.clone()),
+        ..object.clone()
+    };
+    let instance = convert::instance(&described);
+    let due = plan::daemons_due_on(world, &instance).into_iter();
+    due.map(|(service, start)| Due {
+        service,
+        placed: Placed {
+            id: random_id(),
+            start,
+        },
+    })
+    .collect()
 }
 
 /// Whether the Node exists, asked of the API server itself.

@@ -90,6 +90,9 @@ impl Ledger {
             self.stop_all(service, &stops)
         );
         (report.started, report.again) = started;
+        if daemon {
+            report.started.extend(self.lane.take(&service.key));
+        }
         report.again |= stopping == Stopping::Moved;
         report.later |= stopping == Stopping::Refused;
         report.stopped = seen_stops;
@@ -156,20 +159,13 @@ impl Ledger {
         instance: &str,
         group: Vec<Placed>,
     ) -> (Vec<String>, bool) {
-        let daemon = service.strategy == SchedulingStrategy::Daemon;
-        let asks: Vec<Ask> = group
-            .iter()
-            .map(|p| Ask {
-                task: Key::new(&service.key.namespace, &p.id),
-                service: Some(ServiceRef {
-                    name: service.key.name.clone(),
-                    uid: service.uid.clone(),
-                    daemon,
-                    deployment: Some(p.start.deployment.clone()),
-                }),
-                amounts: p.start.demand.clone(),
-            })
-            .collect();
+        let lane = if service.strategy == SchedulingStrategy::Daemon {
+            Some(self.lane.enter())
+        } else {
+            self.lane.give_way().await;
+            None
+        };
+        let asks: Vec<Ask> = group.iter().map(|p| Ask::of(service, p)).collect();
         let verdicts = match self.reserve(instance, &asks).await {
             Outcome::Applied(verdicts) => verdicts,
             other => {
@@ -200,6 +196,7 @@ impl Ledger {
                 started.push(one.id);
             }
         }
+        drop(lane);
         (started, again)
     }
 

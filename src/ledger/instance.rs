@@ -7,13 +7,15 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use tracing::{info, warn};
 
+use super::lane::Due;
 use super::mirror::{Haste, haste};
 use super::outcome::Outcome;
+use super::service::Placed;
 use super::{FIELD_MANAGER, LEDGER_VERSION, Ledger, patch};
 use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus, Task};
-use crate::domain::records::{InstanceStatus, LastStatus, Reservation, ServiceRef};
+use crate::domain::records::{InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef};
 use crate::domain::resources::{Lack, Resources};
-use crate::plan::world::Key;
+use crate::plan::world::{Key, Service};
 
 /// Times a description is taken anew when the instance moved meanwhile, before the caller is told to come again.
 const REAPPLY_MAX: u32 = 5;
@@ -27,6 +29,23 @@ pub struct Ask {
     pub service: Option<ServiceRef>,
     /// What it takes.
     pub amounts: Resources,
+}
+
+impl Ask {
+    /// The share of a task that a service starts.
+    #[must_use]
+    pub fn of(service: &Service, placed: &Placed) -> Self {
+        Self {
+            task: Key::new(&service.key.namespace, &placed.id),
+            service: Some(ServiceRef {
+                name: service.key.name.clone(),
+                uid: service.uid.clone(),
+                daemon: service.strategy == SchedulingStrategy::Daemon,
+                deployment: Some(placed.start.deployment.clone()),
+            }),
+            amounts: placed.start.demand.clone(),
+        }
+    }
 }
 
 /// Why a share was not given.
@@ -91,6 +110,37 @@ pub fn give(
     }
     status.remaining_resources = shown(&left(&status));
     (status, verdicts)
+}
+
+/// What became of a description.
+#[derive(Debug, Default)]
+pub struct Described {
+    /// What changed can wait that long.
+    pub put_off: Option<Duration>,
+    /// Daemons whose shares were given with it.
+    pub given: Vec<Due>,
+}
+
+/// Adds the shares of daemons that are due to a description, as far as there is room.
+fn give_due(
+    object: &ContainerInstance,
+    status: ContainerInstanceStatus,
+    due: Vec<Due>,
+) -> (ContainerInstanceStatus, Vec<Due>) {
+    if due.is_empty() {
+        return (status, due);
+    }
+    let asks: Vec<Ask> = due.iter().map(Due::ask).collect();
+    let described = ContainerInstance {
+        status: Some(status),
+        ..object.clone()
+    };
+    let (after, verdicts) = give(&described, &asks, Timestamp::now());
+    let given = due
+        .into_iter()
+        .zip(verdicts)
+        .filter(|(_, denied)| denied.is_none());
+    (after, given.map(|(due, _)| due).collect())
 }
 
 /// Whether a task has not ended and the ledger has no entry for it.
@@ -165,13 +215,13 @@ impl Ledger {
     }
 
     /// Brings an instance's status to what `describe` makes of the newest version; it is asked again when the instance
-    /// moved meanwhile. Releases and repairs go this way: they hold whatever else changed. What can wait is put off:
-    /// then the answer says for how long.
+    /// moved meanwhile. Releases and repairs go this way: they hold whatever else changed. Daemons that are due there
+    /// get their shares in the same write. What can wait is put off: then the answer says for how long.
     pub async fn describe_instance(
         &self,
         instance: &str,
-        describe: impl Fn(&ContainerInstance) -> ContainerInstanceStatus,
-    ) -> Outcome<Option<Duration>> {
+        describe: impl Fn(&ContainerInstance) -> (ContainerInstanceStatus, Vec<Due>),
+    ) -> Outcome<Described> {
         let queue = self.queue(instance);
         let _turn = queue.lock().await;
         let mut outcome = Outcome::Gone;
@@ -186,28 +236,35 @@ impl Ledger {
                     version = before.ledger_version,
                     "the ledger is newer than this program; left alone"
                 );
-                return Outcome::Applied(None);
+                return Outcome::Applied(Described::default());
             }
-            let after = describe(&object);
+            let (status, due) = describe(&object);
+            let (after, given) = give_due(&object, status, due);
             let left = match haste(object.status.as_ref(), &after) {
                 Haste::Now => None,
                 Haste::Later => self.put_off.left(instance),
                 Haste::Never => {
                     self.put_off.settle(instance);
-                    return Outcome::Applied(None);
+                    return Outcome::Applied(Described::default());
                 }
             };
             if left.is_some() {
-                return Outcome::Applied(left);
+                return Outcome::Applied(Described {
+                    put_off: left,
+                    given: Vec::new(),
+                });
             }
-            outcome = self.write_instance(&object, &before, &after).await;
+            outcome = self
+                .write_instance(&object, &before, &after)
+                .await
+                .map(|()| Described { put_off: None, given });
             if !matches!(outcome, Outcome::Stale) {
                 break;
             }
             self.refresh_instance(instance).await;
         }
         self.put_off.settle(instance);
-        outcome.map(|()| None)
+        outcome
     }
 
     async fn write_instance(

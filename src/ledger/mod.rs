@@ -22,6 +22,7 @@ mod crash;
 pub mod describe;
 pub mod fence;
 pub mod instance;
+pub mod lane;
 pub mod membership;
 mod mirror;
 pub mod outcome;
@@ -63,6 +64,7 @@ pub struct Ledger {
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     put_off: Arc<mirror::PutOff>,
+    lane: Arc<lane::Lane>,
 }
 
 impl Ledger {
@@ -78,6 +80,7 @@ impl Ledger {
             fences: Arc::default(),
             queues: Arc::default(),
             put_off: Arc::default(),
+            lane: Arc::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use super::eligibility::{check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
 use super::world::{Instance, Rejection, Service, World};
 use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, texts};
-use crate::domain::records::InstanceStatus;
+use crate::domain::records::{InstanceStatus, ServiceRef};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// What a pass over the instances found.
@@ -99,6 +99,38 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
     let arrived = recipe.is_some() && deployment::arrived(&plan, &members, healthy);
     deployment::finish(world, &mut plan, &members, arrived);
     plan
+}
+
+/// The task that the service lacks on an instance that can take it now. `None` also while the service has to settle
+/// something first, such as a new deployment: that is for [`plan`]. (DAEMON-2, DAEMON-20)
+pub(super) fn due_on(world: &World, service: &Service, instance: &Instance) -> Option<Start> {
+    let candidate = instance.status == InstanceStatus::Active && instance.cluster == service.cluster;
+    if service.deleting || !candidate || deployment::wish_is_new(service) {
+        return None;
+    }
+    let mut plan = ServicePlan {
+        deployments: service.deployments.clone(),
+        ..ServicePlan::default()
+    };
+    let pass = Pass {
+        world,
+        service,
+        recipe: deployment::recipe(world, service, &mut plan)?,
+        may_place: deployment::may_place(world, service, &mut plan),
+    };
+    let of_service = |of: Option<&ServiceRef>| of.is_some_and(|s| s.uid == service.uid);
+    let occupied = world
+        .tasks_on(&instance.name)
+        .any(|task| task.alive() && of_service(task.service.as_ref()))
+        || instance
+            .reservations
+            .iter()
+            .any(|r| of_service(r.service.as_ref()));
+    if occupied || pass.violation(instance).is_some() {
+        return None;
+    }
+    pass.start(&mut plan, &mut Survey::default(), instance);
+    plan.start.pop()
 }
 
 struct Pass<'a> {

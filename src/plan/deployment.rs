@@ -75,7 +75,7 @@ pub(super) fn begin(world: &World, service: &Service, members: &[Member<'_>]) ->
 }
 
 /// Whether the service asks for something else than its PRIMARY deployment was made for.
-fn wish_is_new(service: &Service) -> bool {
+pub(super) fn wish_is_new(service: &Service) -> bool {
     service
         .primary()
         .is_none_or(|p| p.requested != service.requested_definition || p.forced != service.forced)

@@ -23,6 +23,8 @@ mod tests;
 mod texts;
 pub mod world;
 
+use std::sync::Arc;
+
 use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
@@ -108,6 +110,20 @@ pub fn daemons_due(world: &World, asking: &world::Service) -> Vec<Key> {
         .map(|s| s.key.clone())
         .filter(due)
         .collect()
+}
+
+/// Daemon tasks that an instance lacks and can take now, those of older services first. Planned for every change of an
+/// instance, without waiting for the services' own passes. (DAEMON-20)
+#[must_use]
+pub fn daemons_due_on(world: &World, instance: &world::Instance) -> Vec<(Arc<world::Service>, Start)> {
+    let mut due: Vec<_> = world
+        .services
+        .values()
+        .filter(|s| s.strategy == SchedulingStrategy::Daemon)
+        .filter_map(|s| Some((s.clone(), daemon::due_on(world, s, instance)?)))
+        .collect();
+    due.sort_by(|(a, _), (b, _)| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
+    due
 }
 
 /// Plans one service. Unknown services have an empty plan.

@@ -365,3 +365,37 @@ fn daemon_20_a_replica_sees_which_daemons_are_due_and_a_daemon_waits_for_nobody(
     scene.commit("d", &plan);
     assert_eq!(due(&scene, "r"), [], "its share is there");
 }
+
+#[test]
+fn an_instance_alone_shows_the_same_starts_as_the_whole_pass_daemon_2_daemon_20() {
+    let mut scene = three().service(daemon("e", "d:2"));
+    let on = |scene: &Scene, name: &str| -> Vec<(String, String)> {
+        let instance = scene.world.instances.get(name).unwrap();
+        crate::plan::daemons_due_on(&scene.world, instance)
+            .into_iter()
+            .map(|(service, start)| (service.key.name.clone(), start.definition))
+            .collect()
+    };
+    assert_eq!(
+        on(&scene, "i1"),
+        [],
+        "a deployment is made by the service's own pass"
+    );
+    scene.settle("d");
+    scene.settle("e");
+    scene = scene.instance(instance("i4"));
+    let both = [
+        ("d".to_owned(), "d.1".to_owned()),
+        ("e".to_owned(), "d.2".to_owned()),
+    ];
+    assert_eq!(on(&scene, "i4"), both);
+    assert_eq!(on(&scene, "i1"), [], "it has them");
+    scene.edit_instance("i4", |i| i.status = InstanceStatus::Draining);
+    assert_eq!(on(&scene, "i4"), []);
+    scene.edit_instance("i4", |i| i.status = InstanceStatus::Active);
+    scene.edit_instance("i4", |i| i.registered.cpu = 300);
+    assert_eq!(on(&scene, "i4"), both[..1], "the other has no room");
+    let plan = scene.plan("d");
+    scene.commit("d", &plan);
+    assert_eq!(on(&scene, "i4"), [], "reserved");
+}
