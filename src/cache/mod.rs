@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, labels};
 use crate::build::effective_request;
@@ -91,7 +92,12 @@ impl Cache {
     pub fn clusters_changed(&self) {
         let namespaces = self.namespaces.all();
         let clusters = self.clusters.all();
+        let leaving = namespaces
+            .iter()
+            .filter(|ns| ns.metadata.deletion_timestamp.is_some());
+        let leaving = leaving.map(|ns| ns.name_any()).collect();
         self.edit(|world| {
+            world.leaving_namespaces = leaving;
             world.clusters = clusters
                 .iter()
                 .map(|c| convert::cluster(c, &namespaces))

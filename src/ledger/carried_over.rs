@@ -68,6 +68,35 @@ mod tests {
     }
 
     #[test]
+    fn a_daemons_share_without_a_task_stays_marked_until_it_goes_f1() {
+        let mut scene = Scene::new()
+            .definition(definition("d:1", 100, 100))
+            .instance(instance("i1"))
+            .service(daemon("d", "d:1"));
+        let plan = scene.plan("d");
+        scene.commit("d", &plan);
+        scene.edit_service("d", |s| s.deleting = true);
+        let mark = |scene: &mut Scene| {
+            let (service, plan) = (scene.get("d").clone(), scene.plan("d"));
+            let (_, stopping) = super::super::service::lists(&scene.world, &service, &plan, &[]);
+            scene.edit_service("d", |s| s.stopping.clone_from(&stopping));
+            stopping.len()
+        };
+        assert_eq!(
+            [mark(&mut scene), mark(&mut scene)],
+            [1, 1],
+            "no write changes it"
+        );
+        assert_eq!(
+            carried_over(&scene.world, scene.get("d")).len(),
+            1,
+            "and it is due"
+        );
+        scene.edit_instance("i1", |i| i.reservations.clear());
+        assert_eq!(mark(&mut scene), 0);
+    }
+
+    #[test]
     fn an_id_given_out_and_marked_is_due_until_it_is_a_task_f1() {
         let mut scene = Scene::new()
             .definition(definition("r:1", 100, 100))

@@ -43,8 +43,21 @@ pub fn due(world: &World, service: &Service, mark: &StopMark) -> bool {
     match world.task(&Key::new(&service.key.namespace, &mark.id)) {
         // still as it was decided on; anything else was carried out or is void
         Some(task) => task.wanted() && !mark.uid.is_empty() && task.version.to_string() == mark.task_version,
-        None => mark.uid.is_empty() && service.allocations.iter().any(|a| a.id == mark.id),
+        None => mark.uid.is_empty() && given_out(world, service, &mark.id),
     }
+}
+
+/// Whether an id without a Task may become one: it stands in the service's list, or, a daemon's, among the shares.
+fn given_out(world: &World, service: &Service, id: &str) -> bool {
+    let reserved = || {
+        let mut shares = world.instances.values().flat_map(|i| &i.reservations);
+        shares.any(|r| {
+            r.task == id
+                && r.namespace == service.key.namespace
+                && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
+        })
+    };
+    service.allocations.iter().any(|a| a.id == id) || reserved()
 }
 
 /// The lists after this pass: what was seen leaves them, what is decided enters them.

@@ -25,10 +25,13 @@ pub fn may_place(world: &World, service: &Service) -> Option<String> {
     name_taken(world, service)
 }
 
-/// Why nothing of the namespace may be placed in the cluster now, if so: the cluster is missing or going, or the
-/// namespace is not among its allowedNamespaces. (CLU-5, CLU-7)
+/// Why nothing of the namespace may be placed in the cluster now, if so: one of them is going, the cluster is missing, or
+/// the namespace is not among its allowedNamespaces. (CLU-5, CLU-7)
 #[must_use]
 pub fn namespace_forbidden(world: &World, cluster: &str, namespace: &str) -> Option<String> {
+    if world.leaving_namespaces.contains(namespace) {
+        return Some(format!("Namespace {namespace} is being deleted."));
+    }
     let Some(cluster) = world.clusters.get(cluster) else {
         return Some(format!(
             "Cluster not found. Create an EcsCluster named {cluster}."

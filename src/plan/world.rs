@@ -295,6 +295,8 @@ pub struct World {
     pub task_version: u64,
     /// EcsClusters by name.
     pub clusters: OrdMap<String, Arc<Cluster>>,
+    /// Namespaces that are being deleted: nothing can be created in them.
+    pub leaving_namespaces: OrdSet<String>,
     /// ContainerInstances by name.
     pub instances: OrdMap<String, Arc<Instance>>,
     /// TaskDefinitions by namespace and object name.

@@ -322,6 +322,18 @@ fn what_may_not_place_keeps_what_runs() {
 }
 
 #[test]
+fn nothing_starts_in_a_namespace_that_is_being_deleted() {
+    let mut scene = scene(3).service(daemon("d", "r:1"));
+    assert!(!scene.plan("r").start.is_empty() && !scene.plan("d").start.is_empty());
+    scene.world.leaving_namespaces.insert(key("r").namespace);
+    for name in ["r", "d"] {
+        let plan = scene.plan(name);
+        assert!(plan.start.is_empty() && plan.stop.is_empty(), "{name}");
+        assert!(plan.stalled.unwrap().contains("is being deleted"), "{name}");
+    }
+}
+
+#[test]
 fn an_unreadable_constraint_starts_nothing_and_stops_nothing_cons_9() {
     let mut scene = scene(3);
     scene.settle("r");
