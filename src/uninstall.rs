@@ -17,26 +17,34 @@ use crate::report::apply::HOLD_BUDGET;
 use crate::report::floor::floor_of;
 use crate::runtime::client;
 
-/// Releases all finalizers of ours; containers go on.
+/// Releases all finalizers of ours; containers go on. An error if something could not be released.
 pub async fn run(args: UninstallArgs) -> anyhow::Result<()> {
     let config = client::config(args.common.kubeconfig.as_deref()).await?;
     let client = client::reader(config)?;
-    release::<EcsService>(&client, None).await?;
-    release::<Task>(&client, None).await?;
-    release::<Pod>(&client, Some(labels::TASK)).await?;
-    release::<ContainerInstance>(&client, None).await?;
-    release::<TaskDefinition>(&client, None).await?;
-    release::<EcsCluster>(&client, None).await?;
-    drop_budgets(&client).await
+    let left = [
+        release::<EcsService>(&client, None).await?,
+        release::<Task>(&client, None).await?,
+        release::<Pod>(&client, Some(labels::TASK)).await?,
+        release::<ContainerInstance>(&client, None).await?,
+        release::<TaskDefinition>(&client, None).await?,
+        release::<EcsCluster>(&client, None).await?,
+        drop_budgets(&client).await?,
+    ];
+    let left: usize = left.iter().sum();
+    anyhow::ensure!(
+        left == 0,
+        "{left} objects were not released; run the command again"
+    );
+    Ok(())
 }
 
-/// Deletes the PodDisruptionBudgets that we made: with no operator they would hold Pods for ever.
-async fn drop_budgets(client: &Client) -> anyhow::Result<()> {
+/// Deletes the PodDisruptionBudgets that we made: with no operator they would hold Pods for ever. How many are left.
+async fn drop_budgets(client: &Client) -> anyhow::Result<usize> {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=ecs-operator");
     let budgets = Api::<PodDisruptionBudget>::all(client.clone()).list(&ours).await;
     let budgets = budgets.context("cannot list PodDisruptionBudgets")?;
     let made = |name: &str| name == HOLD_BUDGET || floor_of(name).is_some();
-    let mut deleted = 0usize;
+    let (mut deleted, mut left) = (0usize, 0usize);
     for budget in budgets.items.iter().filter(|b| made(&b.name_any())) {
         let api: Api<PodDisruptionBudget> =
             Api::namespaced(client.clone(), &budget.namespace().unwrap_or_default());
@@ -44,26 +52,28 @@ async fn drop_budgets(client: &Client) -> anyhow::Result<()> {
             Ok(_) => deleted = deleted.saturating_add(1),
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => {
-                warn!(name = budget.name_any(), %error, "not deleted; run the command again");
+                warn!(name = budget.name_any(), %error, "not deleted");
+                left = left.saturating_add(1);
             }
         }
     }
     info!(deleted, "PodDisruptionBudgets deleted");
-    Ok(())
+    Ok(left)
 }
 
-async fn release<K>(client: &Client, label: Option<&str>) -> anyhow::Result<()>
+/// Takes our finalizers off all objects of a kind; how many could not be released.
+async fn release<K>(client: &Client, label: Option<&str>) -> anyhow::Result<usize>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let kind = K::kind(&());
     let mut params = ListParams::default().limit(500);
     params.label_selector = label.map(ToOwned::to_owned);
-    let mut released = 0usize;
+    let (mut released, mut left) = (0usize, 0usize);
     loop {
         let page = Api::<K>::all(client.clone()).list(&params).await;
         let page = match page {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(0),
             page => page.with_context(|| format!("cannot list {kind}"))?,
         };
         for object in page.items {
@@ -83,7 +93,8 @@ where
                 Ok(_) => released = released.saturating_add(1),
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => {
-                    warn!(%kind, name = object.name_any(), %error, "not released; run the command again");
+                    warn!(%kind, name = object.name_any(), %error, "not released");
+                    left = left.saturating_add(1);
                 }
             }
         }
@@ -93,5 +104,5 @@ where
         }
     }
     info!(%kind, released, "finalizers taken off");
-    Ok(())
+    Ok(left)
 }
