@@ -16,9 +16,9 @@ use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
-use crate::domain::records::{SchedulingStrategy, ServiceRef, StopCode};
+use crate::domain::records::{InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Stop};
+use crate::plan::{ServicePlan, Stop, only_daemons_left};
 
 /// Requests of one pass that are under way at a time.
 const PARALLEL: usize = 16;
@@ -295,6 +295,10 @@ impl Ledger {
     }
 
     async fn stop_one(&self, service: &Service, stop: &Stop) -> Stopping {
+        if service.strategy == SchedulingStrategy::Daemon && self.stays(&stop.task).await {
+            debug!(task = %stop.task, "its instance drains and others are there; the daemon stays");
+            return Stopping::Moved;
+        }
         let outcome = if stop.uid.is_empty() {
             self.tombstone(&stop.task, &service.cluster, None, &stop.reason)
                 .await
@@ -316,6 +320,27 @@ impl Ledger {
             Outcome::Stale | Outcome::Unknown(_) => Stopping::Moved,
         }
     }
+}
+
+impl Ledger {
+    /// Whether a daemon's task may not be told to stop: its instance drains and others are still there. The API server
+    /// itself is asked, after the decision was written: a drain that had begun by then, unseen by whoever decided, is
+    /// seen now. (I4)
+    async fn stays(&self, task: &Key) -> bool {
+        let bound = self.cache.tasks.get(task);
+        let Some(instance) = bound.and_then(|t| t.spec.container_instance.clone()) else {
+            return false;
+        };
+        self.refresh_instance(&instance).await;
+        let world = self.cache.snapshot(jiff::Timestamp::UNIX_EPOCH, 0);
+        holds_daemons(&world, &instance)
+    }
+}
+
+/// Whether an instance drains and its daemons wait for others.
+fn holds_daemons(world: &World, instance: &str) -> bool {
+    let instance = world.instances.get(instance);
+    instance.is_some_and(|i| i.status == InstanceStatus::Draining && !only_daemons_left(world, i))
 }
 
 /// What became of stops.
