@@ -12,6 +12,8 @@
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::similar_names,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "a test suite: what is not as expected ends the test"
 )]
 

@@ -30,6 +30,11 @@ main() {
   step "format and lints"
   cargo fmt --check
   cargo clippy --locked --workspace --all-targets --features testing -- -D warnings
+  if command -v cargo-deny >/dev/null; then
+    cargo deny --locked check
+  else
+    echo "cargo-deny is not installed: deny.toml was not checked"
+  fi
   step "unit and property tests"
   cargo test --locked --workspace --lib --bins --features testing
   step "generated files"
@@ -54,6 +59,8 @@ main() {
     show_logs
     exit 1
   }
+  step "the operator's rights against what it did"
+  "$cluster" exec -- e2e/rights.py
   step "all passed"
 }
 

@@ -15,5 +15,7 @@ pub mod ledger;
 pub mod operator;
 pub mod plan;
 pub mod report;
+#[cfg(test)]
+mod rooms;
 pub mod runtime;
 pub mod uninstall;

@@ -33,7 +33,6 @@ pub mod task;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -51,8 +50,7 @@ pub const FIELD_MANAGER: &str = "ecs-operator-ledger";
 /// Format of the ledger in ContainerInstance status that this program writes.
 pub const LEDGER_VERSION: i64 = 1;
 
-/// Deadline of a request, on our side and on the server's (T2).
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub use crate::runtime::client::REQUEST_TIMEOUT;
 
 /// The writer of placement. Clones share everything.
 #[derive(Clone)]

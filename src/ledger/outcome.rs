@@ -1,4 +1,4 @@
-//! What became of a write.
+//! What became of a write, and which outcomes end a reconcile.
 
 /// What became of a write. Conflicts and missing objects are outcomes, not errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,28 @@ impl<T> From<Result<T, kube::Error>> for Outcome<T> {
                 _ => Self::Unknown(status.message.clone()),
             },
             Err(error) => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Why something could not be brought to its end: it is tried again later.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server gave no certain answer.
+    #[error("no certain answer from the API server: {0}")]
+    Uncertain(String),
+    /// The API server refused what we need.
+    #[error("refused by the API server: {0}")]
+    Refused(String),
+}
+
+impl Error {
+    /// A bounded name for metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Uncertain(_) => "uncertain",
+            Self::Refused(_) => "refused",
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Small writes, each conditional on the version it was decided on, or applied by the server as ours.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this module writes what is not placement"
+)]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -20,8 +25,7 @@ use crate::api::{
     finalizers, labels,
 };
 use crate::cache::Cache;
-use crate::controllers::errors::Error;
-use crate::ledger::outcome::Outcome;
+use crate::ledger::outcome::{Error, Outcome};
 use crate::ledger::{REQUEST_TIMEOUT, patch};
 use crate::plan::world::Key;
 

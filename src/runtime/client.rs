@@ -10,7 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::util::MapRequestLayer;
 
-use crate::ledger::REQUEST_TIMEOUT;
+/// Deadline of a request, on our side and on the server's: T2 of the ledger's fences.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Configuration from a kubeconfig file if one is named, else from the cluster that the process runs in.
 pub async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
