@@ -1,0 +1,228 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::api::ContainerInstanceSpec;
+use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus};
+use crate::ledger::instance::{Ask, Denied, give};
+
+fn facts() -> NodeFacts {
+    NodeFacts {
+        uid: "node".to_owned(),
+        connected: true,
+        leaving: None,
+        membership: crate::cache::node::Membership::Member,
+        schedulable: true,
+        attributes: Vec::new(),
+        registered: amounts(2048),
+        agent_version: None,
+        ec2_instance_id: "i-1".to_owned(),
+        registered_at: None,
+    }
+}
+
+fn amounts(cpu: i64) -> Resources {
+    Resources {
+        cpu,
+        memory: 1000,
+        pods: 10,
+        ..Resources::default()
+    }
+}
+
+fn small(cpu: i64) -> Resources {
+    Resources {
+        cpu,
+        pods: 1,
+        ..Resources::default()
+    }
+}
+
+fn object() -> ContainerInstance {
+    let mut object = ContainerInstance::new(
+        "n1",
+        ContainerInstanceSpec {
+            cluster: "default".to_owned(),
+            ..Default::default()
+        },
+    );
+    object.status = Some(seen(&object, None, &[]));
+    object
+}
+
+fn seen(object: &ContainerInstance, task: Option<&Arc<Task>>, bound: &[Bound]) -> ContainerInstanceStatus {
+    let node = facts();
+    let find = |key: &Key| task.filter(|t| t.key == *key).cloned();
+    describe(
+        object,
+        &Surroundings {
+            node: Some(&node),
+            on_cordon: OnCordon::Drain,
+            task: &find,
+            bound,
+            foreign: &|_| Resources::default(),
+            given_up: &|_| false,
+            now: Timestamp::UNIX_EPOCH,
+        },
+    )
+}
+
+fn task(last: LastStatus) -> Arc<Task> {
+    Arc::new(Task {
+        key: Key::new("ns", "t1"),
+        uid: "u1".to_owned(),
+        version: 5,
+        created_at: Timestamp::UNIX_EPOCH,
+        cluster: "default".to_owned(),
+        instance: Some("n1".to_owned()),
+        group: "service:s".to_owned(),
+        service: None,
+        started_by: String::new(),
+        definition: "f:1".to_owned(),
+        desired: DesiredStatus::Running,
+        last,
+        health: HealthStatus::Unknown,
+        started_at: None,
+        stopped_at: None,
+        stop_code: None,
+        tombstone: false,
+        protected_until: None,
+    })
+}
+
+fn ask(name: &str, cpu: i64, service: Option<&str>) -> Ask {
+    let service = service.map(|uid| crate::domain::records::ServiceRef {
+        name: "s".to_owned(),
+        uid: uid.to_owned(),
+        daemon: true,
+        deployment: None,
+    });
+    Ask {
+        task: Key::new("ns", name),
+        service,
+        amounts: small(cpu),
+    }
+}
+
+#[test]
+fn i1_shares_are_given_only_while_they_fit_the_object_that_is_replaced() {
+    let mut object = object();
+    let (status, verdicts) = give(
+        &object,
+        &[ask("t1", 1500, None), ask("t2", 600, None), ask("t3", 548, None)],
+        Timestamp::UNIX_EPOCH,
+    );
+    assert_eq!(
+        verdicts,
+        [
+            None,
+            Some(Denied::Lack(crate::domain::resources::Lack::Cpu)),
+            None
+        ]
+    );
+    assert_eq!(status.remaining_resources.cpu, 0);
+    object.status = Some(status);
+    let (again, verdicts) = give(&object, &[ask("t1", 1500, None)], Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        (verdicts, again.reservations.len()),
+        (vec![None], 2),
+        "asking twice gives once"
+    );
+}
+
+#[test]
+fn i2_one_share_of_a_daemon_service_stopping_ones_included_daemon_35() {
+    let mut object = object();
+    let (status, _) = give(&object, &[ask("t1", 10, Some("svc"))], Timestamp::UNIX_EPOCH);
+    object.status = Some(status);
+    let (_, verdicts) = give(
+        &object,
+        &[ask("t2", 10, Some("svc")), ask("t3", 10, Some("other"))],
+        Timestamp::UNIX_EPOCH,
+    );
+    assert_eq!(verdicts, [Some(Denied::Duplicate), None]);
+}
+
+#[test]
+fn i3_nothing_is_reserved_on_an_instance_that_a_user_just_set_draining() {
+    let mut object = object();
+    object.spec.status = InstanceDesiredStatus::Draining;
+    let (_, verdicts) = give(&object, &[ask("t1", 10, None)], Timestamp::UNIX_EPOCH);
+    assert_eq!(verdicts, [Some(Denied::NotActive)]);
+}
+
+#[test]
+fn a_share_goes_when_its_task_is_stopped_and_stays_while_it_cannot_be_seen_f1() {
+    let mut object = object();
+    let (status, _) = give(&object, &[ask("t1", 10, None)], Timestamp::UNIX_EPOCH);
+    object.status = Some(status);
+    assert_eq!(seen(&object, None, &[]).reservations.len(), 1, "unseen");
+    let stopping = task(LastStatus::Stopping);
+    let held = seen(&object, Some(&stopping), &[]);
+    assert_eq!(
+        held.reservations.first().and_then(|r| r.uid.as_deref()),
+        Some("u1")
+    );
+    let stopped = task(LastStatus::Stopped);
+    assert!(seen(&object, Some(&stopped), &[]).reservations.is_empty());
+}
+
+#[test]
+fn a_running_pod_whose_share_was_wiped_gets_it_back_whatever_the_room() {
+    let object = object();
+    let running = task(LastStatus::Running);
+    let bound = [Bound {
+        task: running.clone(),
+        pod: Some(small(9999)),
+        expects_share: true,
+    }];
+    let status = seen(&object, Some(&running), &bound);
+    assert!(
+        status
+            .reservations
+            .iter()
+            .all(|r| r.restored && r.amounts.cpu == 9999)
+    );
+    let over = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Overcommitted")
+        .unwrap();
+    assert_eq!(
+        (over.status.as_str(), status.remaining_resources.cpu),
+        ("True", 0)
+    );
+}
+
+#[test]
+fn a_cordoned_node_drains_and_returns_when_it_is_uncordoned() {
+    let object = object();
+    let node = NodeFacts {
+        leaving: Some("the node is cordoned".to_owned()),
+        ..facts()
+    };
+    let around = |on_cordon| Surroundings {
+        node: Some(&node),
+        on_cordon,
+        task: &|_| None,
+        bound: &[],
+        foreign: &|_| Resources::default(),
+        given_up: &|_| false,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    assert_eq!(
+        describe(&object, &around(OnCordon::Drain)).status,
+        InstanceStatus::Draining
+    );
+    assert_eq!(
+        describe(&object, &around(OnCordon::StopPlacing)).status,
+        InstanceStatus::Active
+    );
+    assert_eq!(seen(&object, None, &[]).status, InstanceStatus::Active);
+}
+
+#[test]
+fn an_unchanged_world_gives_identical_bytes() {
+    let object = object();
+    let again = seen(&object, None, &[]);
+    assert_eq!(Some(again), object.status);
+}
