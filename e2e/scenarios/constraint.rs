@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use kube::ResourceExt;
 use serde_json::json;
 
 use crate::support::{Scenario, eventually, placed_on};
@@ -10,12 +9,7 @@ use crate::support::{Scenario, eventually, placed_on};
 #[tokio::test]
 async fn replicas_keep_to_task_groups_and_to_distinct_instances() {
     let scenario = Scenario::begin("constraint").await;
-    let all: BTreeSet<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
+    let all = BTreeSet::from_iter(scenario.instance_names().await);
     scenario.definition("small", 1, 32, json!({})).await;
     let member = |expression: &str| json!([{ "type": "memberOf", "expression": expression }]);
 

@@ -1,109 +1,149 @@
-//! The operator is killed after each single write of a service's life, and another one goes on: nothing is duplicated
-//! or leaked. (design: repair is part of every pass)
+//! Operators are killed one after the other, each after another write of a service's life, and whoever is next goes on
+//! where they left off: nothing is duplicated or leaked. (design: repair is part of every pass)
+//!
+//! The n-th operator ends at its n-th write about the n-th service, which has a namespace of its own. Services do not
+//! wait for each other: while one begins, those before it are still being mended, by operators that are killed in turn.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ecs_operator::api::{EcsService, RolloutState, Task};
-use kube::ResourceExt;
+use ecs_operator::api::{ContainerInstance, EcsService, LastStatus};
+use futures::future::join_all;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::support::operator::{Operator, Resting, Setting};
-use crate::support::{Scenario, audit, eventually, last, placed_on, reservations, wanted};
+use crate::support::{Scenario, Space, audit, eventually, last, placed_on};
 
-/// A life has fewer writes than this.
-const WRITES_MAX: usize = 60;
+/// No life has more writes than this.
+const WRITES_MAX: usize = 80;
+/// Seconds for one life: operators are killed all the while, and the last one waits for a fence.
+const LIFETIME: u64 = 400;
+/// Services that are made ready at a time.
+const BATCH: usize = 16;
+const SERVICE: &str = "svc";
 
-/// One life of a service: created, rolled on to another revision, deleted.
-async fn live(scenario: &Scenario, name: &str) {
-    let one = |definition: &'static str| async move {
-        eventually(&format!("{name} runs one task of {definition}"), 120, || async {
-            let object = scenario.api::<EcsService>().get(name).await.unwrap();
-            let status = object.status.unwrap_or_default();
-            let rollouts: Vec<_> = status
-                .deployments
-                .iter()
-                .map(|d| (d.task_definition.as_str(), d.rollout_state))
-                .collect();
-            let running: Vec<Task> = scenario.tasks(name).await.into_iter().filter(wanted).collect();
-            let right = running.iter().all(|t| t.spec.task_definition == definition);
-            if rollouts == [(definition, RolloutState::Completed)] && running.len() == 1 && right {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{rollouts:?}, {} tasks; {}",
-                    running.len(),
-                    scenario.explain(name).await
-                ))
-            }
+/// One after the other, operators that are killed; and the lives that they were killed in.
+struct Killings {
+    scenario: Scenario,
+    lives: Vec<JoinHandle<()>>,
+    begun: Instant,
+}
+
+impl Killings {
+    async fn begin(name: &str) -> Self {
+        let scenario = Scenario::begin(name).await;
+        Self {
+            scenario,
+            lives: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// A namespace with both revisions of the task definition.
+    async fn space(&mut self, n: usize) -> Space {
+        let space = self.scenario.another(&n.to_string()).await;
+        space.definition("web", 1, 16, json!({})).await;
+        space.definition("web", 2, 24, json!({})).await;
+        space
+    }
+
+    /// Begins the n-th life under an operator that is killed at its n-th write about it; false if the life ended before.
+    async fn kill(&mut self, n: usize, space: &Space, life: &JoinHandle<()>) -> bool {
+        let number = n.to_string();
+        let environment = [
+            ("ECS_OPERATOR_TEST_CRASH_AFTER", number.as_str()),
+            ("ECS_OPERATOR_TEST_CRASH_IN", &space.namespace),
+        ];
+        let mut operator = Operator::start("crashing", &environment);
+        let died = eventually("the operator is killed or the life ends", LIFETIME, || {
+            let found = match (operator.ended(), life.is_finished()) {
+                (true, _) => Ok(true),
+                (false, true) => Ok(false),
+                (false, false) => Err(format!("write {n} has not come")),
+            };
+            async { found }
         })
         .await;
-    };
-    let only = json!([{ "type": "memberOf", "expression": "attribute:crash == here" }]);
-    let spec = json!({ "schedulingStrategy": "DAEMON", "placementConstraints": only });
-    scenario.service(name, "agent:1", spec).await;
-    one("agent:1").await;
-    scenario
-        .patch::<EcsService>(name, json!({ "spec": { "taskDefinition": "agent:2" } }))
-        .await;
-    one("agent:2").await;
-    let services: Api<EcsService> = scenario.api();
-    services.delete(name, &DeleteParams::default()).await.unwrap();
-    eventually(&format!("{name} is gone"), 120, || async {
-        match services.get_opt(name).await.unwrap() {
+        if died {
+            let words = operator.tail(3);
+            let wanted = format!("write={n} ");
+            assert!(
+                words.contains("ending here") && words.contains(&wanted),
+                "{words}"
+            );
+            let what = words.rsplit_once("what=").map_or("", |(_, what)| what);
+            eprintln!("{:.1?}: killed at write {n}, {what}", self.begun.elapsed());
+        }
+        died
+    }
+
+    /// A last operator brings every life to its end; then nothing is left of them.
+    async fn end(self, resting: Resting) {
+        let written = self.lives.len() - 1;
+        assert!((20..WRITES_MAX).contains(&written), "a life had {written} writes");
+        let operator = Operator::start("last", &[]);
+        for life in join_all(self.lives).await {
+            assert!(life.is_ok(), "{}", operator.tail(40));
+        }
+        self.scenario.quiet(120).await;
+        assert_eq!(operator.count("ecs_operator_invariant_violations_total", &[]), 0);
+        drop(operator);
+        drop(resting);
+        let (history, _) = self.scenario.end().await;
+        let pods = audit::pods_per_task(&history, None);
+        assert!(pods.len() >= written, "{} Pods for {written} lives", pods.len());
+        assert!(pods.values().all(|count| *count == 1), "{pods:?}");
+        eprintln!(
+            "{written} writes, {} Pods, {:?}",
+            pods.len(),
+            self.begun.elapsed()
+        );
+    }
+}
+
+/// Deletes the service and waits until it is gone and every task of it has STOPPED.
+async fn die(space: &Space) {
+    let services: Api<EcsService> = space.api();
+    services.delete(SERVICE, &DeleteParams::default()).await.unwrap();
+    eventually("the service is gone", LIFETIME, || async {
+        match services.get_opt(SERVICE).await.unwrap() {
             None => Ok(()),
-            Some(_) => Err(scenario.explain(name).await),
+            Some(_) => Err(space.explain(SERVICE).await),
         }
     })
     .await;
+    let tasks = space.tasks(SERVICE).await;
+    assert!(tasks.iter().all(|t| last(t) == LastStatus::Stopped), "{tasks:?}");
 }
 
-/// Lives through a crash at the n-th write; false if there were fewer writes.
-async fn survive(scenario: &Scenario, n: usize) -> bool {
-    let number = n.to_string();
-    let mut first = Operator::start("crashing", &[("ECS_OPERATOR_TEST_CRASH_AFTER", &number)]);
-    let name = format!("agent-{n}");
-    let mut second = None;
-    let life = live(scenario, &name);
-    let watch = async {
-        loop {
-            if second.is_none() && first.ended() {
-                second = Some(Operator::start("next", &[]));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::select! {
-        () = life => {}
-        () = watch => {}
-    }
-    let Some(second) = second else {
-        return false;
-    };
-    let tasks = scenario.tasks(&name).await;
-    let alive = tasks
-        .iter()
-        .filter(|t| last(t) != ecs_operator::api::LastStatus::Stopped)
-        .count();
-    assert_eq!(alive, 0, "write {n}: {tasks:?}; {}", second.tail(20));
-    true
+async fn update(space: &Space) {
+    space
+        .patch::<EcsService>(SERVICE, json!({ "spec": { "taskDefinition": "web:2" } }))
+        .await;
+    space.rolled_out(SERVICE, "web:2", LIFETIME).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_at_any_write_of_a_life_duplicates_and_leaks_nothing() {
-    let scenario = Scenario::begin("crash").await;
-    let _soon = Setting::set("healthyAfterSeconds", 0);
-    let here = scenario.instances().await[0].name_any();
-    scenario.definition("agent", 1, 32, json!({})).await;
-    scenario.definition("agent", 2, 48, json!({})).await;
+/// A daemon on one instance: created, rolled on to another revision, deleted.
+async fn daemon(space: Space) {
+    let only = json!([{ "type": "memberOf", "expression": "attribute:crash == here" }]);
+    let spec = json!({ "schedulingStrategy": "DAEMON", "placementConstraints": only });
+    space.service(SERVICE, "web:1", spec).await;
+    space.rolled_out(SERVICE, "web:1", LIFETIME).await;
+    update(&space).await;
+    assert_eq!(space.running(SERVICE, 1, LIFETIME).await.len(), 1);
+    die(&space).await;
+}
+
+/// The instance where daemons of these scenarios run.
+async fn mark_one(scenario: &Scenario) -> String {
+    let here = scenario.instance_names().await[0].clone();
+    let attributes = json!([{ "name": "crash", "value": "here" }]);
     scenario
-        .patch_instance(
-            &here,
-            json!({ "attributes": [{ "name": "crash", "value": "here" }] }),
-        )
+        .patch_instance(&here, json!({ "attributes": attributes }))
         .await;
     eventually("the attribute was seen", 60, || async {
-        let object = scenario.instance(&here).await;
+        let object: ContainerInstance = scenario.instance(&here).await;
         let seen = object.status.as_ref().and_then(|s| s.observed_generation);
         if seen == object.metadata.generation {
             Ok(())
@@ -112,43 +152,74 @@ async fn a_crash_at_any_write_of_a_life_duplicates_and_leaks_nothing() {
         }
     })
     .await;
+    here
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_write_of_a_daemons_life_duplicates_and_leaks_nothing() {
+    let mut killings = Killings::begin("crash").await;
+    let _soon = Setting::set("healthyAfterSeconds", 0);
+    let here = mark_one(&killings.scenario).await;
     let resting = Resting::begin();
-    let history = audit::record(&scenario.client).await;
-    let mut survived = 0;
     for n in 1..=WRITES_MAX {
-        let begun = Instant::now();
-        if !survive(&scenario, n).await {
+        let space = killings.space(n).await;
+        let life = tokio::spawn(daemon(space.clone()));
+        let died = killings.kill(n, &space, &life).await;
+        killings.lives.push(life);
+        if !died {
             break;
         }
-        survived = n;
-        eprintln!("survived a crash at write {n} in {:?}", begun.elapsed());
     }
-    assert!(
-        (10..WRITES_MAX).contains(&survived),
-        "a life had {survived} writes"
-    );
-    let last_one = Operator::start("last", &[]);
-    last_one.ready().await;
-    eventually("nothing is reserved", 90, || async {
-        let instances = scenario.instances().await;
-        match instances
-            .iter()
-            .map(|i| reservations(i, &scenario.namespace))
-            .sum::<usize>()
-        {
-            0 => Ok(()),
-            left => Err(format!("{left} reservations; {}", last_one.tail(5))),
+    let tasks = killings.scenario.all_tasks().await;
+    assert!(tasks.iter().all(|t| placed_on(t) == here || t.spec.tombstone));
+    killings.end(resting).await;
+}
+
+/// Three replicas of which two may be missing and one too many, ready to be rolled on.
+async fn settle(space: &Space) {
+    let bounds = json!({ "minimumHealthyPercent": 33, "maximumPercent": 134 });
+    let spec = json!({ "desiredCount": 3, "deploymentConfiguration": bounds });
+    space.service(SERVICE, "web:1", spec).await;
+    space.rolled_out(SERVICE, "web:1", 120).await;
+    space.steady(SERVICE, 60).await;
+}
+
+/// A rollout, from the change of the task definition until three tasks of the new one run and nothing else.
+async fn roll(space: Space) {
+    update(&space).await;
+    let tasks = space.running(SERVICE, 3, LIFETIME).await;
+    assert!(tasks.iter().all(|t| t.spec.task_definition == "web:2"));
+    space.steady(SERVICE, LIFETIME).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_write_of_a_replica_rollout_duplicates_and_leaks_nothing() {
+    let mut killings = Killings::begin("crash-roll").await;
+    let _soon = Setting::set("healthyAfterSeconds", 0);
+    let resting = Resting::begin();
+    let mut n = 0;
+    'all: loop {
+        let calm = Operator::start("calm", &[]);
+        let mut ready = Vec::new();
+        for i in 1..=BATCH {
+            ready.push(killings.space(n + i).await);
         }
-    })
-    .await;
-    let (history, report) = audit::sound(history).await;
-    let pods = audit::pods_per_task(&history, &scenario.namespace);
-    assert!(pods.values().all(|count| *count == 1), "{pods:?}");
-    let bound = |t: &Task| placed_on(t) == here || t.spec.tombstone;
-    let versions = audit::moments(&history, &scenario.namespace);
-    assert!(versions.iter().all(|(_, task)| bound(task)));
-    eprintln!("{survived} writes, {} Pods, {:?}", pods.len(), report.figures);
-    drop(last_one);
-    drop(resting);
-    scenario.end().await;
+        join_all(ready.iter().map(settle)).await;
+        drop(calm);
+        for space in ready {
+            n += 1;
+            assert!(n <= WRITES_MAX, "a rollout has no end");
+            let life = tokio::spawn(roll(space.clone()));
+            let died = killings.kill(n, &space, &life).await;
+            // what has rolled makes room for the next
+            killings.lives.push(tokio::spawn(async move {
+                life.await.unwrap();
+                die(&space).await;
+            }));
+            if !died {
+                break 'all;
+            }
+        }
+    }
+    killings.end(resting).await;
 }

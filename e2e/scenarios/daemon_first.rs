@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecs_operator::api::{ContainerInstance, LastStatus, Task};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use serde_json::json;
 
 use crate::support::history::{History, Seen, assert_never_overcommitted, stop_told, tasks_on};
@@ -45,13 +45,7 @@ async fn a_new_instance_gets_its_daemon_before_replicas_that_wait() {
         return;
     }
     let scenario = Scenario::begin("first").await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("agent", 1, 128, json!({})).await;
     scenario.definition("web", 1, REPLICA_CPU, json!({})).await;
     scenario
@@ -78,8 +72,9 @@ async fn a_new_instance_gets_its_daemon_before_replicas_that_wait() {
     let tasks = History::<Task>::begin(scenario.api()).await;
     let nodes = History::<Node>::begin(Api::all(scenario.client.clone())).await;
     let instances = History::<ContainerInstance>::begin(Api::all(scenario.client.clone())).await;
-    let added = tokio::task::spawn_blocking(cluster::add_node).await.unwrap();
-    let with_added: Vec<&str> = all.iter().copied().chain([added.as_str()]).collect();
+    let node = tokio::task::spawn_blocking(cluster::Added::begin).await.unwrap();
+    let added = node.name().to_owned();
+    let with_added = [all, vec![added.clone()]].concat();
     scenario.running_on("agent", &with_added, 60).await;
     eventually("replicas fill the rest of the new instance", 90, || async {
         let instance = scenario.instance(&added).await;
@@ -121,12 +116,7 @@ async fn a_new_instance_gets_its_daemon_before_replicas_that_wait() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 
     // the machine goes: its tasks end by that and the instance deregisters (CI-8, DRAIN-23)
-    let gone = added.clone();
-    tokio::task::spawn_blocking(move || cluster::remove_node(&gone))
-        .await
-        .unwrap();
-    let api: Api<Node> = Api::all(scenario.client.clone());
-    api.delete(&added, &DeleteParams::default()).await.unwrap();
+    tokio::task::spawn_blocking(|| drop(node)).await.unwrap();
     eventually("the instance of the removed node is gone", 90, || async {
         let left = scenario.instances().await;
         let found = left.iter().find(|i| i.name_any() == added);

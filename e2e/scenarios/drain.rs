@@ -6,7 +6,6 @@ use std::time::Instant;
 use ecs_operator::api::{ContainerInstance, HealthStatus, Task};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
 use kube::api::Api;
 use serde_json::json;
 
@@ -27,8 +26,7 @@ struct Drain {
 impl Drain {
     async fn begin(door: &str) -> Self {
         let scenario = Scenario::begin(&format!("drain-{door}")).await;
-        let instances = scenario.instances().await;
-        let all: Vec<String> = instances.iter().map(ResourceExt::name_any).collect();
+        let all = scenario.instance_names().await;
         let slow = json!({ "command": ["--on-term", "3s"] });
         scenario.definition("agent", 1, 64, slow).await;
         // a health check, so that a replacement counts as soon as it has passed
@@ -40,8 +38,7 @@ impl Drain {
         scenario
             .service("agent", "agent", json!({ "schedulingStrategy": "DAEMON" }))
             .await;
-        let names: Vec<&str> = all.iter().map(String::as_str).collect();
-        scenario.running_on("agent", &names, 90).await;
+        scenario.running_on("agent", &all, 90).await;
         let tasks = History::begin(scenario.api()).await;
         let instances = History::begin(Api::all(scenario.client.clone())).await;
         let together = json!({
@@ -101,8 +98,7 @@ impl Drain {
 
     /// The instance takes tasks again: its daemon comes back. (DAEMON-48)
     async fn returned(self) {
-        let names: Vec<&str> = self.all.iter().map(String::as_str).collect();
-        self.scenario.running_on("agent", &names, 90).await;
+        self.scenario.running_on("agent", &self.all, 90).await;
         self.scenario.end().await;
     }
 }

@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 
 use crate::support::history::{History, assert_never_overcommitted};
-use crate::support::{Scenario, WORKLOAD, eventually, placed_on};
+use crate::support::{Scenario, WORKLOAD, eventually, names, placed_on};
 
 /// A Pod on a node that takes this much of it.
 fn pod(node: &str, cpu: i64) -> Value {
@@ -55,9 +55,8 @@ async fn a_node_that_other_pods_fill_gets_no_replicas_and_its_daemon_once_they_g
     scenario
         .service("agent", "agent", json!({ "schedulingStrategy": "DAEMON" }))
         .await;
-    let others: Vec<String> = instances[1..].iter().map(ResourceExt::name_any).collect();
-    let mut names: Vec<&str> = others.iter().map(String::as_str).collect();
-    scenario.running_on("agent", &names, 90).await;
+    let others = names(&instances[1..]);
+    scenario.running_on("agent", &others, 90).await;
     eventually("the daemon says where it does not fit", 30, || async {
         let said = scenario.events("agent").await;
         let closest = format!("(container-instance {full})");
@@ -81,8 +80,7 @@ async fn a_node_that_other_pods_fill_gets_no_replicas_and_its_daemon_once_they_g
         .delete(&hog.name_any(), &DeleteParams::default())
         .await
         .unwrap();
-    names.push(&full);
-    scenario.running_on("agent", &names, 90).await;
+    scenario.running_on("agent", &names(&instances), 90).await;
     eventually("status.foreign follows the Pod's end", 30, || async {
         match foreign(&scenario.instance(&full).await) - before {
             0 => Ok(()),

@@ -94,13 +94,7 @@ async fn upgrade_uninstall_and_reinstall_leave_objects_and_containers_alone() {
         return;
     }
     let scenario = Scenario::begin("helm").await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("web", 1, 64, json!({})).await;
     scenario
         .service("agent", "web", json!({ "schedulingStrategy": "DAEMON" }))

@@ -16,3 +16,4 @@ mod rolling;
 mod stop_timeout;
 mod two_active;
 mod walk_through;
+mod writes;

@@ -14,20 +14,6 @@ use crate::support::{Scenario, audit, cluster, eventually, last, placed_on, rese
 /// `disconnectedTaskTimeoutSeconds` of the scenario.
 const TIMEOUT: i64 = 15;
 
-/// Powers the node on again, whatever happens.
-struct PowerOff<'a>(&'a str);
-
-impl Drop for PowerOff<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/cluster/cluster.sh");
-            let _status = std::process::Command::new(script)
-                .args(["start-node", self.0])
-                .status();
-        }
-    }
-}
-
 async fn disconnected_since(scenario: &Scenario, name: &str) -> Timestamp {
     eventually(&format!("{name} is disconnected"), 90, || async {
         let status = scenario.instance(name).await.status.unwrap_or_default();
@@ -46,14 +32,7 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
     }
     let scenario = Scenario::begin("lost").await;
     let _timeout = Setting::set("disconnectedTaskTimeoutSeconds", TIMEOUT);
-    let history = audit::record(&scenario.client).await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("web", 1, 64, json!({})).await;
     scenario
         .service("agent", "web", json!({ "schedulingStrategy": "DAEMON" }))
@@ -64,7 +43,7 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
         .await;
     scenario.running_on("agent", &all, 60).await;
     let web = scenario.running("web", replicas, 90).await;
-    let lost = *all.last().unwrap();
+    let lost = all.last().unwrap().as_str();
     let hit: BTreeSet<String> = web
         .iter()
         .filter(|t| placed_on(t) == lost)
@@ -74,8 +53,7 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
     let agents = scenario.tasks("agent").await;
     let agent = agents.iter().find(|t| placed_on(t) == lost).unwrap().name_any();
 
-    cluster::kill_node(lost);
-    let _power = PowerOff(lost);
+    let power = cluster::Off::begin(lost);
     let since = disconnected_since(&scenario, lost).await;
     let elsewhere = |tasks: Vec<Task>| {
         tasks
@@ -104,13 +82,14 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
     assert_eq!(there.len(), 1);
     assert!(there[0].name_any() == agent && wanted(&there[0]));
 
-    cluster::start_node(lost);
+    drop(power);
     scenario.running_on("agent", &all, 120).await;
     scenario.running("web", replicas, 90).await;
     scenario.quiet(120).await;
-    let (history, _) = audit::sound(history).await;
+    let (namespace, until) = (scenario.namespace.clone(), scenario.version().await);
+    let (history, _) = scenario.end().await;
     let mut told = BTreeSet::new();
-    for (at, task) in audit::moments(&history, &scenario.namespace) {
+    for (at, task) in audit::moments(&history, &namespace, until) {
         let name = task.name_any();
         if task.spec.desired_status == DesiredStatus::Stopped && hit.contains(&name) && told.insert(name) {
             let at = at.expect("it was told during the recording");
@@ -121,7 +100,6 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
         }
     }
     assert_eq!(told, hit);
-    let pods = audit::pods_per_task(&history, &scenario.namespace);
+    let pods = audit::pods_per_task(&history, Some(&namespace));
     assert!(pods.values().all(|count| *count == 1), "{pods:?}");
-    scenario.end().await;
 }

@@ -59,7 +59,7 @@ fn named(events: &[String], begin: &str) -> Vec<String> {
 }
 
 fn names(tasks: &[Task]) -> BTreeSet<String> {
-    tasks.iter().map(ResourceExt::name_any).collect()
+    BTreeSet::from_iter(crate::support::names(tasks))
 }
 
 #[tokio::test]

@@ -2,41 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use ecs_operator::api::{DesiredStatus, EcsService, LastStatus, RolloutState, StopCode, Task};
+use ecs_operator::api::{DesiredStatus, EcsService, LastStatus, StopCode, Task};
 use ecs_operator::audit::History;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::json;
 
 use crate::support::operator::Setting;
-use crate::support::{Scenario, audit, eventually, last, placed_on, wanted};
+use crate::support::{Scenario, audit, last, placed_on, wanted};
 
 /// Seconds after which a task without health checks is healthy.
 const HEALTHY_AFTER: i64 = 2;
 
-/// Waits until the service has completed a deployment of this definition and nothing else is left.
+/// Waits until the service has completed a deployment of this definition and nothing else is left, and says so.
 async fn completed(scenario: &Scenario, service: &str, definition: &str) {
-    eventually(&format!("{definition} is rolled out"), 120, || async {
-        let object = scenario.api::<EcsService>().get(service).await.unwrap();
-        let status = object.status.unwrap_or_default();
-        let found: Vec<_> = status
-            .deployments
-            .iter()
-            .map(|d| (d.task_definition.clone(), d.rollout_state, d.id.clone()))
-            .collect();
-        match &found[..] {
-            [(of, RolloutState::Completed, id)] if of == definition => {
-                let text = format!("(service {service}) (deployment {id}) deployment completed.");
-                if status.events.iter().any(|e| e.message == text) {
-                    Ok(())
-                } else {
-                    Err(format!("no event {text:?}: {:?}", status.events))
-                }
-            }
-            _ => Err(format!("{found:?}; {}", scenario.explain(service).await)),
-        }
-    })
-    .await;
+    scenario.rolled_out(service, definition, 120).await;
+    let status = scenario.api::<EcsService>().get(service).await.unwrap().status;
+    let id = status.unwrap().deployments[0].id.clone();
+    let text = format!("(service {service}) (deployment {id}) deployment completed.");
+    let said = scenario.events(service).await;
+    assert!(said.contains(&text), "no event {text:?}: {said:?}");
 }
 
 /// What the history of a rollout showed.
@@ -58,14 +43,14 @@ fn healthy(task: &Task, now: Timestamp) -> bool {
         && started.is_some_and(|at| at + SignedDuration::from_secs(HEALTHY_AFTER) <= now)
 }
 
-fn sample(history: &History, namespace: &str) -> Seen {
+fn sample(history: &History, namespace: &str, until: u64) -> Seen {
     let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
     let mut seen = Seen {
         most: 0,
         least: usize::MAX,
         stops: 0,
     };
-    for (at, task) in audit::moments(history, namespace) {
+    for (at, task) in audit::moments(history, namespace, until) {
         let told = task.spec.desired_status == DesiredStatus::Stopped
             && task.spec.stop_code == Some(StopCode::ServiceSchedulerInitiated)
             && tasks.get(&task.name_any()).is_some_and(wanted);
@@ -83,7 +68,6 @@ fn sample(history: &History, namespace: &str) -> Seen {
 async fn a_replica_rollout_keeps_within_its_bounds_and_completes() {
     let scenario = Scenario::begin("roll").await;
     let _soon = Setting::set("healthyAfterSeconds", HEALTHY_AFTER);
-    let history = audit::record(&scenario.client).await;
     scenario.definition("web", 1, 64, json!({})).await;
     scenario.definition("web", 2, 96, json!({})).await;
     // of four: never fewer than three healthy, never more than five
@@ -104,27 +88,20 @@ async fn a_replica_rollout_keeps_within_its_bounds_and_completes() {
     let tasks = scenario.running("web", 4, 60).await;
     assert!(tasks.iter().all(|t| t.spec.task_definition == "web:2"));
     scenario.quiet(90).await;
-    let (history, report) = audit::sound(history).await;
-    let seen = sample(&history, &scenario.namespace);
+    let (namespace, until) = (scenario.namespace.clone(), scenario.version().await);
+    let (history, report) = scenario.end().await;
+    let seen = sample(&history, &namespace, until);
     assert_eq!(seen.stops, 4, "{seen:?}");
     assert!(seen.most <= 5 && seen.least >= 3, "{seen:?}");
     assert!(report.figures.planning > 0, "{:?}", report.figures);
     eprintln!("{seen:?}, {:?}", report.figures);
-    scenario.end().await;
 }
 
 #[tokio::test]
 async fn a_daemon_rollout_keeps_within_its_bounds_and_completes() {
     let scenario = Scenario::begin("roll-daemon").await;
     let _soon = Setting::set("healthyAfterSeconds", HEALTHY_AFTER);
-    let history = audit::record(&scenario.client).await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("agent", 1, 64, json!({})).await;
     scenario.definition("agent", 2, 96, json!({})).await;
     let bounds = json!({ "minimumHealthyPercent": 50 });
@@ -147,13 +124,13 @@ async fn a_daemon_rollout_keeps_within_its_bounds_and_completes() {
     on.dedup();
     assert_eq!(on.len(), all.len());
     scenario.quiet(90).await;
-    let (history, _) = audit::sound(history).await;
-    let seen = sample(&history, &scenario.namespace);
+    let (namespace, until) = (scenario.namespace.clone(), scenario.version().await);
+    let (history, _) = scenario.end().await;
+    let seen = sample(&history, &namespace, until);
     assert_eq!(seen.stops, all.len(), "{seen:?}");
     assert!(
         seen.most <= all.len() && seen.least >= all.len().div_ceil(2),
         "{seen:?}"
     );
     eprintln!("{seen:?}");
-    scenario.end().await;
 }

@@ -10,13 +10,7 @@ use crate::support::{Scenario, cluster, eventually, last};
 #[tokio::test]
 async fn a_daemon_runs_on_each_instance_follows_its_constraint_and_leaves_a_draining_one() {
     let scenario = Scenario::begin("walk").await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("agent", 1, 128, json!({})).await;
     scenario
         .service("agent", "agent", json!({ "schedulingStrategy": "DAEMON" }))
@@ -48,8 +42,10 @@ async fn a_daemon_runs_on_each_instance_follows_its_constraint_and_leaves_a_drai
     );
 
     // the attribute moves: the daemon follows
-    scenario.patch_instance(all[0], json!({ "attributes": [] })).await;
-    scenario.running_on("agent", &[all[1]], 60).await;
+    scenario
+        .patch_instance(&all[0], json!({ "attributes": [] }))
+        .await;
+    scenario.running_on("agent", &all[1..2], 60).await;
     scenario
         .patch::<ecs_operator::api::EcsService>("agent", json!({ "spec": { "placementConstraints": [] } }))
         .await;
@@ -57,11 +53,11 @@ async fn a_daemon_runs_on_each_instance_follows_its_constraint_and_leaves_a_drai
 
     // drained: the daemon leaves; active again: it returns (DAEMON-41, DAEMON-48)
     scenario
-        .patch_instance(all[0], json!({ "status": "DRAINING" }))
+        .patch_instance(&all[0], json!({ "status": "DRAINING" }))
         .await;
     scenario.running_on("agent", &all[1..], 60).await;
     scenario
-        .patch_instance(all[0], json!({ "status": "ACTIVE" }))
+        .patch_instance(&all[0], json!({ "status": "ACTIVE" }))
         .await;
     scenario.running_on("agent", &all, 60).await;
     scenario.end().await;
@@ -70,13 +66,7 @@ async fn a_daemon_runs_on_each_instance_follows_its_constraint_and_leaves_a_drai
 #[tokio::test]
 async fn a_daemon_task_deleted_by_hand_is_stopped_and_replaced_on_its_instance() {
     let scenario = Scenario::begin("replace").await;
-    let names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let all = scenario.instance_names().await;
     scenario.definition("agent", 1, 128, json!({})).await;
     scenario
         .service("agent", "agent", json!({ "schedulingStrategy": "DAEMON" }))
@@ -113,31 +103,19 @@ async fn an_added_instance_gets_its_daemon() {
         return;
     }
     let scenario = Scenario::begin("join").await;
-    let mut names: Vec<String> = scenario
-        .instances()
-        .await
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
+    let mut all = scenario.instance_names().await;
     scenario.definition("agent", 1, 128, json!({})).await;
     scenario
         .service("agent", "agent", json!({ "schedulingStrategy": "DAEMON" }))
         .await;
-    let added = cluster::add_node();
-    names.push(added.clone());
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let node = cluster::Added::begin();
+    let added = node.name().to_owned();
+    all.push(added.clone());
     scenario.running_on("agent", &all, 60).await;
-    cluster::remove_node(&added);
-    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(scenario.client.clone());
-    nodes.delete(&added, &DeleteParams::default()).await.unwrap();
+    drop(node);
     // the node is gone: its instance deregisters and its task ends (CI-8, DRAIN-23)
     eventually("the instance of the removed node is gone", 90, || async {
-        let left: Vec<String> = scenario
-            .instances()
-            .await
-            .iter()
-            .map(ResourceExt::name_any)
-            .collect();
+        let left = scenario.instance_names().await;
         if left.contains(&added) {
             Err(format!("{left:?}"))
         } else {

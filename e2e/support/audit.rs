@@ -1,38 +1,14 @@
-//! The auditor in scenarios: the whole history is recorded and judged.
+//! Looking into the recorded history of a scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use ecs_operator::api::Task;
-use ecs_operator::audit::{self, History, Kind, Options, Recorder, Report};
+use ecs_operator::audit::{Event, History, Kind};
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
-
-/// Begins a recording.
-pub(crate) async fn record(client: &Client) -> Recorder {
-    Recorder::start(client.clone())
-        .await
-        .expect("the cluster can be listed")
-}
-
-/// Ends a recording of a cluster that is at rest now; panics if an invariant was broken.
-pub(crate) async fn sound(recorder: Recorder) -> (History, Report) {
-    let history = recorder.stop(Duration::from_secs(60)).await;
-    let options = Options {
-        quiet: true,
-        ..Options::default()
-    };
-    let report = audit::audit(&history, &options);
-    if !report.violations.is_empty() {
-        keep(&history);
-    }
-    let told: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
-    (history, report)
-}
+use kube::ResourceExt;
 
 /// Leaves a history that shows a violation where it can be looked at.
-fn keep(history: &History) {
+pub(super) fn keep(history: &History) {
     let path = std::env::temp_dir().join(format!("ecs-operator-history-{}.jsonl", std::process::id()));
     if let Ok(mut file) = std::fs::File::create(&path)
         && history.write(&mut file).is_ok()
@@ -41,26 +17,28 @@ fn keep(history: &History) {
     }
 }
 
-/// Every version of the Tasks of a namespace, in order, with the time it was received; a deleted Task is left out.
-pub(crate) fn moments(history: &History, namespace: &str) -> Vec<(Option<Timestamp>, Task)> {
+/// Every version of the Tasks of a namespace up to a version of the API server, in order, with the time it was received;
+/// a deleted Task is left out.
+pub(crate) fn moments(history: &History, namespace: &str, until: u64) -> Vec<(Option<Timestamp>, Task)> {
     history
         .ordered()
-        .filter(|record| record.kind == Kind::Task && record.event != audit::Event::Deleted)
+        .filter(|record| record.version <= until)
+        .filter(|record| record.kind == Kind::Task && record.event != Event::Deleted)
         .filter_map(|record| Some((record.at, record.object.clone()?)))
         .filter_map(|(at, object)| Some((at, serde_json::from_value::<Task>(object).ok()?)))
         .filter(|(_, task)| task.namespace().as_deref() == Some(namespace))
         .collect()
 }
 
-/// Number of Pods that were ever seen, per Task of a namespace.
-pub(crate) fn pods_per_task(history: &History, namespace: &str) -> BTreeMap<String, usize> {
+/// Number of Pods that were ever seen, per Task; with a namespace, of it only.
+pub(crate) fn pods_per_task(history: &History, namespace: Option<&str>) -> BTreeMap<String, usize> {
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for record in history.ordered().filter(|record| record.kind == Kind::Pod) {
         let text = |pointer: &str| {
             let object = record.object.as_ref()?;
             Some(object.pointer(pointer)?.as_str()?.to_owned())
         };
-        if text("/metadata/namespace").as_deref() != Some(namespace) {
+        if namespace.is_some() && text("/metadata/namespace").as_deref() != namespace {
             continue;
         }
         if let (Some(task), Some(uid)) = (

@@ -13,10 +13,15 @@ pub(crate) fn controls_nodes(scenario: &str) -> bool {
     controlled
 }
 
-fn harness(arguments: &[&str]) -> String {
+fn harness_command(arguments: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/cluster/cluster.sh");
-    let output = Command::new(script)
-        .args(arguments)
+    let mut command = Command::new(script);
+    command.args(arguments);
+    command
+}
+
+fn harness(arguments: &[&str]) -> String {
+    let output = harness_command(arguments)
         .output()
         .expect("cannot run e2e/cluster/cluster.sh");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -24,24 +29,60 @@ fn harness(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Adds a node and waits until it is Ready; its name.
-pub(crate) fn add_node() -> String {
-    harness(&["add-node"])
+/// A node that the scenario added; it goes when this is dropped.
+pub(crate) struct Added {
+    name: String,
 }
 
-/// Powers a node off and forgets it; the Node object stays.
-pub(crate) fn remove_node(name: &str) {
-    harness(&["remove-node", name]);
+impl Added {
+    /// Adds a node and waits until it is Ready.
+    pub(crate) fn begin() -> Self {
+        let name = harness(&["add-node"]);
+        Self { name }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
-/// Powers a node off.
-pub(crate) fn kill_node(name: &str) {
-    harness(&["kill-node", name]);
+impl Drop for Added {
+    fn drop(&mut self) {
+        // powered off for good; the Node object would stay
+        quietly(harness_command(&["remove-node", &self.name]));
+        let mut delete = Command::new("kubectl");
+        delete.args(["delete", "node", &self.name, "--wait=false"]);
+        quietly(delete);
+    }
 }
 
-/// Powers a node on again and waits until it is Ready.
-pub(crate) fn start_node(name: &str) {
-    harness(&["start-node", name]);
+/// A node that the scenario powered off; it is powered on when this is dropped.
+pub(crate) struct Off {
+    name: String,
+}
+
+impl Off {
+    /// Powers a node off.
+    pub(crate) fn begin(name: &str) -> Self {
+        harness(&["kill-node", name]);
+        let name = name.to_owned();
+        Self { name }
+    }
+}
+
+impl Drop for Off {
+    fn drop(&mut self) {
+        quietly(harness_command(&["start-node", &self.name]));
+    }
+}
+
+/// Runs a command where nobody may panic.
+pub(super) fn quietly(mut command: Command) {
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => eprintln!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => eprintln!("{command:?}: {error}"),
+    }
 }
 
 /// Runs a command and gives its standard output; panics with its errors if it fails.

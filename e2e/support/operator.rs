@@ -16,20 +16,22 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_ecs-operator");
 /// Namespace and name of the installed operator.
 const HOME: &str = "ecs-operator";
 
+/// The operator's program, without colours.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(PROGRAM);
+    program.env("NO_COLOR", "1");
+    program
+}
+
 fn kubectl(arguments: &[&str]) -> String {
     cluster::command("kubectl", arguments)
 }
 
 /// Runs kubectl where nobody may panic.
 fn kubectl_quietly(arguments: &[&str]) {
-    match Command::new("kubectl").args(arguments).output() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => eprintln!(
-            "kubectl {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(error) => eprintln!("kubectl {arguments:?}: {error}"),
-    }
+    let mut command = Command::new("kubectl");
+    command.args(arguments);
+    cluster::quietly(command);
 }
 
 /// The installed operator, scaled to nothing; it is scaled back when this is dropped.
@@ -110,7 +112,7 @@ impl Operator {
         let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let log = std::env::temp_dir().join(format!("ecs-operator-{}-{name}.log", std::process::id()));
         let out = File::create(&log).unwrap();
-        let child = Command::new(PROGRAM)
+        let child = program()
             .args(["run", "--all-active", "--pod-name", name, "--admin-listen"])
             .arg(admin.to_string())
             .envs(environment.iter().copied())

@@ -286,6 +286,14 @@ impl Ledger {
         let Some(change) = change else {
             return Outcome::Applied(());
         };
+        #[cfg(feature = "testing")]
+        crate::runtime::crash::next_write(&name, |namespace| {
+            let of = |status: &ContainerInstanceStatus| -> Vec<Reservation> {
+                let entries = status.reservations.iter();
+                entries.filter(|r| r.namespace == namespace).cloned().collect()
+            };
+            of(before) != of(after)
+        });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

@@ -17,8 +17,6 @@
 
 pub mod carried_over;
 pub mod commit;
-#[cfg(feature = "testing")]
-mod crash;
 pub mod describe;
 pub mod fence;
 pub mod instance;
@@ -118,8 +116,6 @@ impl Ledger {
         object: &'static str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Outcome<T> {
-        #[cfg(feature = "testing")]
-        let request = crash::after(object, request);
         let outcome = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(result) => Outcome::from(result),
             Err(_) => Outcome::Unknown("no answer within the deadline".to_owned()),

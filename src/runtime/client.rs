@@ -45,10 +45,12 @@ pub fn reader(config: Config) -> anyhow::Result<Client> {
 pub fn writer(mut config: Config) -> anyhow::Result<Client> {
     config.default_retry = false;
     let layer = MapRequestLayer::new(with_deadline);
-    Ok(ClientBuilder::try_from(config)
+    let builder = ClientBuilder::try_from(config)
         .context("cannot make a client")?
-        .with_layer(&layer)
-        .build())
+        .with_layer(&layer);
+    #[cfg(feature = "testing")]
+    let builder = builder.with_layer(&super::crash::CrashLayer);
+    Ok(builder.build())
 }
 
 /// Adds `timeout` to the query of requests that write, so that the server gives up when we do (T2).

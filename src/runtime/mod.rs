@@ -3,6 +3,8 @@
 pub mod admin;
 pub mod backoff;
 pub mod client;
+#[cfg(feature = "testing")]
+pub mod crash;
 pub mod leader;
 pub mod metrics;
 pub mod telemetry;
