@@ -111,7 +111,9 @@ pub(super) fn judge(
     let names = names.join(", ");
     for (object, when) in [(moved.before.as_deref(), "before"), (Some(after), "in")] {
         let status = object.map_or(InstanceStatus::Active, effective);
-        if status != InstanceStatus::Active {
+        // a new instance may get its daemons' shares with the very write that makes it ACTIVE (record 0009)
+        let joins = when == "before" && status == InstanceStatus::Registering;
+        if status != InstanceStatus::Active && !joins {
             let status = format!("{status:?}").to_uppercase();
             say(
                 Invariant::I3,

@@ -121,14 +121,17 @@ pub struct Described {
     pub given: Vec<Due>,
 }
 
-/// Adds the shares of daemons that are due to a description, as far as there is room.
+/// Adds the shares of daemons that are due to a description, as far as there is room. An instance that comes back to
+/// ACTIVE is seen to be so first; only a new one gets shares with the write that makes it ACTIVE. (I3)
 fn give_due(
     object: &ContainerInstance,
     status: ContainerInstanceStatus,
     due: Vec<Due>,
 ) -> (ContainerInstanceStatus, Vec<Due>) {
-    if due.is_empty() {
-        return (status, due);
+    let before = object.status.as_ref().map(|s| s.status).unwrap_or_default();
+    let open = matches!(before, InstanceStatus::Active | InstanceStatus::Registering);
+    if due.is_empty() || !open {
+        return (status, Vec::new());
     }
     let asks: Vec<Ask> = due.iter().map(Due::ask).collect();
     let described = ContainerInstance {

@@ -137,7 +137,7 @@ pub(super) fn inactive() -> Vec<Case> {
             s.add(Kind::ContainerInstance, "n3", json!({ "spec": spec }));
             let entry = s.entry("d1", "log", &cpu(10));
             s.edit(Kind::ContainerInstance, "n3", |o| {
-                o["status"] = json!({ "status": "ACTIVE", "reservations": [entry],
+                o["status"] = json!({ "status": "REGISTERING", "reservations": [entry],
                     "registeredResources": { "cpu": 1000, "memory": 1000, "pods": 5 } });
             });
         }),

@@ -41,6 +41,17 @@ fn whole() -> Vec<Case> {
     wipe.options.expect_wipe = true;
     vec![
         wipe,
+        good("share-in-the-write-that-registers", |s| {
+            s.daemon("log", 0);
+            s.add(Kind::Node, "n3", json!({}));
+            let spec = json!({ "cluster": "default", "status": "ACTIVE" });
+            s.add(Kind::ContainerInstance, "n3", json!({ "spec": spec }));
+            let entry = s.entry("d1", "log", &json!({ "cpu": 10, "memory": 1, "pods": 1 }));
+            s.edit(Kind::ContainerInstance, "n3", |o| {
+                o["status"] = json!({ "status": "ACTIVE", "reservations": [entry],
+                    "registeredResources": { "cpu": 1000, "memory": 1000, "pods": 5 } });
+            });
+        }),
         quiet("rolling-update-of-replicas", rolling),
         quiet("rolling-update-of-daemons", daemons),
         quiet("drain-with-daemons-last", drain),
