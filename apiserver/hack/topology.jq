@@ -3,14 +3,13 @@
 def reduced:
   if (.allOf? | type) == "array" and (.allOf | length) == 1 and (.allOf[0] | has("$ref"))
     then (. + .allOf[0]) | del(.allOf) else . end
-  | with_entries(select(.key | IN("$ref", "type", "format", "items", "properties", "additionalProperties", "default",
+  | with_entries(select(.key | IN("$ref", "type", "format", "items", "properties", "additionalProperties", "required", "default",
       "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "x-kubernetes-patch-strategy",
       "x-kubernetes-patch-merge-key", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-group-version-kind")))
   | if has("$ref") then .["$ref"] |= sub("^#/components/schemas/"; "") else . end
   | if (.["x-kubernetes-group-version-kind"] | length) > 1 then del(.["x-kubernetes-group-version-kind"]) else . end
-  | if .default == {} then del(.default) else . end
-  | if has("items") then .items |= reduced else . end
-  | if (.additionalProperties | type) == "object" then .additionalProperties |= reduced else . end
+  | if has("items") then .items |= (reduced | del(.default)) else . end
+  | if (.additionalProperties | type) == "object" then .additionalProperties |= (reduced | del(.default)) else . end
   | if has("properties") then .properties |= map_values(reduced) else . end;
 
 map(.components.schemas) | add

@@ -10,6 +10,7 @@ pub mod body;
 mod convert;
 pub mod definition;
 mod discovery;
+pub mod fields;
 mod fields_of;
 mod housekeeping;
 mod lifecycle;

@@ -46,12 +46,14 @@ pub(super) fn types() -> Arc<Types> {
 /// The type of a built-in kind, such as `apps/v1` and `Deployment`; `None` if it isn't in the table.
 pub fn builtin(api_version: &str, kind: &str) -> Option<TypeInfo> {
     let name = BUILTIN.kinds.get(&(api_version.to_owned(), kind.to_owned()))?;
+    let root = TypeRef::Named {
+        name: name.clone(),
+        atomic: None,
+    };
     Some(TypeInfo {
         types: types(),
-        root: TypeRef::Named {
-            name: name.clone(),
-            atomic: None,
-        },
+        root,
+        is_builtin: true,
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod builtin;
 mod openapi;
+mod zero;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use builtin::{builtin, builtin_kinds};
 pub struct TypeInfo {
     types: Arc<Types>,
     root: TypeRef,
+    is_builtin: bool,
 }
 
 /// Named types.
@@ -87,6 +89,8 @@ pub struct Field {
     pub of: TypeRef,
     /// Its default, which matters where the field is a key of a list.
     pub default: Option<Value>,
+    /// Whether the schema requires it.
+    pub required: bool,
     /// What a strategic merge patch does with it.
     pub patch: PatchMeta,
 }

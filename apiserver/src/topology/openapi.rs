@@ -37,6 +37,7 @@ impl TypeInfo {
             return Self {
                 types,
                 root: named_ref(DEDUCED),
+                is_builtin: false,
             };
         };
         let root = Converter {
@@ -46,6 +47,7 @@ impl TypeInfo {
         Self {
             types,
             root: TypeRef::Inline(root),
+            is_builtin: false,
         }
     }
 
@@ -171,17 +173,19 @@ impl Converter {
 
     fn map(self, schema: &Value) -> Arc<Map> {
         let properties = schema.get("properties").and_then(Value::as_object);
+        let required = schema.get("required").and_then(Value::as_array);
+        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|other| other == name));
         let fields: BTreeMap<String, Field> = properties
             .into_iter()
             .flatten()
             .map(|(name, member)| {
-                let default = member
-                    .get("default")
-                    .filter(|default| !default.is_null())
-                    .cloned();
                 let field = Field {
                     of: self.reference(member),
-                    default,
+                    default: member
+                        .get("default")
+                        .filter(|default| !default.is_null())
+                        .cloned(),
+                    required: is_required(name),
                     patch: patch_meta(member),
                 };
                 (name.clone(), field)
