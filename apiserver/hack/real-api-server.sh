@@ -2,7 +2,7 @@
 # Runs a command beside a real etcd and kube-apiserver on loopback ports, both gone when it ends:
 #   KUBE_BIN=DIR apiserver/hack/real-api-server.sh COMMAND...
 # KUBE_BIN has the binaries etcd and kube-apiserver. The command finds SERVER (an https URL) and TOKEN, the bearer
-# token of an administrator, in its environment.
+# token of an administrator, in its environment. DISABLED_ADMISSION names the admission plugins to switch off.
 set -euo pipefail
 
 : "${KUBE_BIN:?the directory with etcd and kube-apiserver}"
@@ -37,7 +37,7 @@ pids+=($!)
 # No service accounts are made without a controller manager, so nothing may ask for one.
 "$KUBE_BIN/kube-apiserver" --etcd-servers "http://127.0.0.1:$((base + 1))" --cert-dir "$dir/certs" \
   --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$base" --service-cluster-ip-range 10.96.0.0/16 \
-  --token-auth-file "$dir/tokens.csv" --authorization-mode RBAC --disable-admission-plugins ServiceAccount \
+  --token-auth-file "$dir/tokens.csv" --authorization-mode RBAC --disable-admission-plugins "${DISABLED_ADMISSION:-ServiceAccount}" \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$dir/sa.key" \
   --service-account-signing-key-file "$dir/sa.key" >"$dir/kube-apiserver.log" 2>&1 &
 pids+=($!)

@@ -167,6 +167,9 @@ impl Compare<'_> {
             .collect();
         for key in keys {
             let Some(of) = map.type_of(key) else { continue };
+            if self.info.is_builtin() && is_unset(map, key, members, others) {
+                continue;
+            }
             self.path.push(Element::Field(key.clone()));
             self.value(
                 members.and_then(|all| all.get(key)),
@@ -220,6 +223,18 @@ impl Compare<'_> {
             }
         }
     }
+}
+
+/// Whether a struct that was there before only has `key` written out now, as null.
+fn is_unset(
+    map: &Map,
+    key: &str,
+    old: Option<&serde_json::Map<String, Value>>,
+    new: Option<&serde_json::Map<String, Value>>,
+) -> bool {
+    map.fields.contains_key(key)
+        && old.is_some_and(|old| !old.contains_key(key))
+        && new.is_some_and(|new| new.get(key) == Some(&Value::Null))
 }
 
 /// Whether both allow the same forms; they come from one type.

@@ -68,6 +68,7 @@ pub(super) fn sync(object: &mut Value, config: &Value, manager: &str) {
     {
         annotations.remove(ANNOTATION);
     }
+    config.sort_all_objects();
     let mut text = super::path::json(&config);
     text.push('\n');
     if let Some(annotations) = object

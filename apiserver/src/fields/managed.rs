@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::set::FieldSet;
+use crate::topology::TypeInfo;
 
 /// How many entries of operation Update an object has at most. The oldest are merged when there are more.
 const MAX_UPDATE_MANAGERS: usize = 10;
@@ -235,21 +236,22 @@ fn encode_entry(manager: &Manager, entry: &Entry) -> Value {
 }
 
 /// Undoes changes of times in `new` if they are all that sets it apart from `live`.
-pub(super) fn keep_times(live: &Value, new: &mut Value) {
+pub(super) fn keep_times(live: &Value, new: &mut Value, info: &TypeInfo) {
     let without_times = |object: &Value| {
         let mut entries = raw(object).cloned().unwrap_or_default();
-        entries
-            .iter_mut()
-            .filter_map(Value::as_object_mut)
-            .for_each(|entry| {
-                entry.remove("time");
-            });
+        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+            entry.remove("time");
+        }
         entries
     };
     let without_entries = |object: &Value| {
         let mut object = object.clone();
         strip(&mut object);
-        object
+        if info.is_builtin() {
+            without_empty(object)
+        } else {
+            object
+        }
     };
     let Some(entries) = raw(live).filter(|entries| !entries.is_empty()).cloned() else {
         return;
@@ -259,5 +261,25 @@ pub(super) fn keep_times(live: &Value, new: &mut Value) {
         && let Some(place) = new.pointer_mut("/metadata/managedFields")
     {
         *place = Value::Array(entries);
+    }
+}
+
+/// The value without empty members, which mean as much as none.
+fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members
+                .into_iter()
+                .map(|(key, member)| (key, without_empty(member)));
+            let is_empty = |member: &Value| match member {
+                Value::Null => true,
+                Value::Object(members) => members.is_empty(),
+                Value::Array(items) => items.is_empty(),
+                _ => false,
+            };
+            members.filter(|(_, member)| !is_empty(member)).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_empty).collect(),
+        other => other,
     }
 }

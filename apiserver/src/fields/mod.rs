@@ -126,7 +126,7 @@ pub fn track_update(live: Option<&Value>, new: &mut Value, write: &Write<'_>, in
     update(old, new, &mut owners, writer, write, info);
     owners.encode(new);
     if let Some(live) = live {
-        managed::keep_times(live, new);
+        managed::keep_times(live, new, info);
     }
 }
 
@@ -199,7 +199,7 @@ pub fn apply(
     };
     last_applied::sync(&mut new, config, write.manager);
     if let Some(live) = live {
-        managed::keep_times(live, &mut new);
+        managed::keep_times(live, &mut new, info);
     }
     Ok(new)
 }
@@ -250,7 +250,11 @@ fn apply_once(
     }
     .apply(&old, config, &mut owners, &applier, write.api_version, force)
     .map_err(|contested| ApplyError::Conflict(Conflicts::of(&contested)))?;
-    let changed = new != old;
+    let changed = order::compare(&new, &old).is_ne();
+    if !changed {
+        // Numbers that are worth the same stay as they are written.
+        new = old;
+    }
     if let Some(entry) = owners.0.get_mut(&applier) {
         entry.set = entry.set.difference(&never_owned());
         if changed {

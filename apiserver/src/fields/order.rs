@@ -1,6 +1,7 @@
 //! A total order of JSON values: numbers, strings, booleans, lists, objects, null.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde_json::{Number, Value};
 
@@ -17,9 +18,11 @@ pub(super) fn compare(a: &Value, b: &Value) -> Ordering {
                 .then(a.len().cmp(&b.len()))
         }
         (Value::Object(a), Value::Object(b)) => {
+            // The maps need not keep their members in order.
+            let [a, b] = [a, b].map(|members| members.iter().collect::<BTreeMap<_, _>>());
             let members = a
                 .iter()
-                .zip(b)
+                .zip(&b)
                 .map(|(a, b)| a.0.cmp(b.0).then_with(|| compare(a.1, b.1)));
             members
                 .fold(Ordering::Equal, Ordering::then)

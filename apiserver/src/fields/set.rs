@@ -185,19 +185,19 @@ impl FieldSet {
 
     /// The set as a `fieldsV1`.
     pub fn to_fields_v1(&self) -> Value {
-        let mut fields = Map::new();
-        for member in &self.members {
-            fields.insert(member.to_fields_v1(), Value::Object(Map::new()));
-        }
-        for (element, child) in &self.children {
-            let mut below = child.to_fields_v1();
-            if self.members.contains(element)
-                && let Some(below) = below.as_object_mut()
-            {
-                below.insert(".".to_owned(), Value::Object(Map::new()));
+        let elements: BTreeSet<&Element> = self.members.iter().chain(self.children.keys()).collect();
+        let fields = elements.into_iter().map(|element| {
+            let mut fields = Map::new();
+            if let Some(child) = self.below(element) {
+                if self.members.contains(element) {
+                    fields.insert(".".to_owned(), Value::Object(Map::new()));
+                }
+                if let Value::Object(below) = child.to_fields_v1() {
+                    fields.extend(below);
+                }
             }
-            fields.insert(element.to_fields_v1(), below);
-        }
-        Value::Object(fields)
+            (element.to_fields_v1(), Value::Object(fields))
+        });
+        Value::Object(fields.collect())
     }
 }

@@ -13,7 +13,7 @@ pub enum PatchError {
     #[error("{0}")]
     BadRequest(String),
     /// 413 RequestEntityTooLarge: more operations than are allowed.
-    #[error("The allowed maximum operations in a JSON patch is 10000, got {0}")]
+    #[error("Request entity too large: The allowed maximum operations in a JSON patch is 10000, got {0}")]
     TooManyOperations(usize),
     /// 422 Invalid: the patch does not fit the object. The API server keeps the reason, which is `detail`, to itself.
     #[error("the server rejected our request due to an error in our request")]

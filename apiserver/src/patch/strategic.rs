@@ -148,9 +148,7 @@ impl Merge<'_> {
             .cloned()
             .collect();
         for directive in directives {
-            let Some(Value::Array(order)) = patch.remove(&directive) else {
-                return Err(bad_order());
-            };
+            let order = take_list(patch, &directive)?.unwrap_or_default();
             let field = directive
                 .strip_prefix(SET_ORDER)
                 .and_then(|rest| rest.strip_prefix('/'));

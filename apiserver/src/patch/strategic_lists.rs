@@ -1,5 +1,7 @@
 //! What strategic merge does with lists: directives of items, union, order.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::PatchError;
@@ -25,12 +27,12 @@ pub(super) fn directive(value: &Value) -> Option<Directive> {
 }
 
 pub(super) fn unknown_directive(directive: &Value, patch: &Map<String, Value>) -> PatchError {
-    let directive = directive
-        .as_str()
-        .map_or_else(|| directive.to_string(), str::to_owned);
+    let mut patch = patch.clone();
+    patch.insert(PATCH.to_owned(), directive.clone());
+    let directive = go_value(directive);
     PatchError::Internal(format!(
         "unknown patch type: {directive} in map: {}",
-        go_map(patch)
+        go_map(&patch)
     ))
 }
 
@@ -203,7 +205,8 @@ pub(super) fn without_directives(value: Value) -> Option<Value> {
 
 /// An object as Go prints one in a message.
 fn go_map(object: &Map<String, Value>) -> String {
-    let members: Vec<String> = object
+    let sorted: BTreeMap<&String, &Value> = object.iter().collect();
+    let members: Vec<String> = sorted
         .iter()
         .map(|(key, value)| format!("{key}:{}", go_value(value)))
         .collect();

@@ -126,6 +126,11 @@ impl TypeInfo {
         &self.root
     }
 
+    /// Whether the kind is built in, so that its values are structs in the API server.
+    pub fn is_builtin(&self) -> bool {
+        self.is_builtin
+    }
+
     /// What `of` stands for. A name that is not defined allows nothing.
     pub fn resolve(&self, of: &TypeRef) -> Atom {
         match of {

@@ -54,9 +54,19 @@ impl TypeInfo {
         if is_struct && field.default.as_ref().is_some_and(Value::is_object) {
             return Some(self.filled(&Value::Object(Object::new()), &field.of));
         }
+        if let Some(written @ (Value::String(_) | Value::Bool(_) | Value::Number(_))) = &field.default
+            && is_zero(written)
+        {
+            return Some(written.clone());
+        }
         let is_collection = scalar.is_none() && !is_struct && (list.is_some() || map.is_some());
         (is_collection && field.required).then_some(Value::Null)
     }
+}
+
+/// Whether it is what Go has where nothing was set. Such a default says no more than that the field is always written.
+fn is_zero(value: &Value) -> bool {
+    *value == "" || *value == false || *value == 0
 }
 
 #[cfg(test)]

@@ -65,13 +65,12 @@ fn updated(live: Option<&Value>, mut new: Value, manager: &str, now: i64) -> Val
     new
 }
 
-/// What `manager` owns.
-fn owned(object: &Value, manager: &str) -> FieldSet {
-    let managed = Managed::decode(object).unwrap();
-    let sets = managed
-        .0
+/// What `name` owns.
+fn owned(object: &Value, name: &str) -> FieldSet {
+    let entries = Managed::decode(object).unwrap().0;
+    let sets = entries
         .iter()
-        .filter(|(id, _)| id.name == manager)
+        .filter(|(id, _)| id.name == name)
         .map(|(_, entry)| &entry.set);
     sets.fold(FieldSet::default(), |all, set| all.union(set))
 }
