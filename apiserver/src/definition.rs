@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::managed;
 use crate::object::{self, at, list, text};
 use crate::registry::Kind;
+use crate::request::{Validation, WriteOptions};
 use crate::schema::Schema;
 use crate::state::State;
 use crate::status::{Cause, Refusal};
 
-/// Kept on an established definition until its objects are gone.
+/// Kept on a definition that is being deleted until its objects are gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Whether a definition's names were accepted and its kinds are served.
@@ -42,7 +44,7 @@ pub fn default(definition: &mut Value) {
 /// The status of a definition that was just created.
 pub fn initial_status(definition: &Value) -> Value {
     json!({
-        "conditions": [],
+        "conditions": null,
         "acceptedNames": {"plural": "", "kind": ""},
         "storedVersions": [storage_version(definition)],
     })
@@ -158,13 +160,40 @@ pub(crate) fn establish(state: &mut State, kind: &Kind, definition: &Value) -> R
         );
         let names = at(&next, &["spec", "names"]).cloned().unwrap_or(Value::Null);
         object::object_mut(&mut next, &["status"]).insert("acceptedNames".to_owned(), names);
-        object::add_finalizer(&mut next, CLEANUP_FINALIZER);
         add_stored_version(&mut next);
     }
     if next != *definition {
+        let own = WriteOptions {
+            dry_run: false,
+            manager: "kube-apiserver".to_owned(),
+            validation: Validation::Ignore,
+            force: false,
+        };
+        managed::track(
+            kind,
+            Some(definition),
+            &mut next,
+            &own,
+            "status",
+            state.sources.now(),
+        );
         state.write(kind, next)?;
     }
     Ok(())
+}
+
+/// Marks a definition that is to be deleted: it goes when its objects are gone.
+pub(crate) fn begin_deletion(definition: &mut Value, now: &str) {
+    object::add_finalizer(definition, CLEANUP_FINALIZER);
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will be started";
+    set_condition(
+        definition,
+        "Terminating",
+        true,
+        "InstanceDeletionPending",
+        message,
+        now,
+    );
 }
 
 fn add_stored_version(definition: &mut Value) {
@@ -196,7 +225,10 @@ fn set_condition(definition: &mut Value, kind: &str, holds: bool, reason: &str, 
     let status = if holds { "True" } else { "False" };
     let conditions = object::object_mut(definition, &["status"])
         .entry("conditions")
-        .or_insert_with(|| json!([]));
+        .or_insert(Value::Null);
+    if conditions.is_null() {
+        *conditions = json!([]);
+    }
     let Value::Array(conditions) = conditions else {
         return;
     };

@@ -13,8 +13,8 @@ use crate::registry::{Kind, Role};
 use crate::state::{State, Work};
 use crate::status::Refusal;
 use crate::store::{Collection, Key};
-use crate::strategy;
 use crate::verbs::delete::{DeleteOptions, Propagation, remove};
+use crate::{strategy, typed};
 
 /// Creates the namespaces that are always there.
 pub(crate) fn bootstrap(state: &mut State) {
@@ -28,6 +28,7 @@ pub(crate) fn bootstrap(state: &mut State) {
         let mut namespace = json!({"metadata": {"name": name}, "spec": {}});
         object::set_meta(&mut namespace, "uid", state.sources.uid());
         object::set_meta(&mut namespace, "creationTimestamp", state.sources.now_text());
+        typed::defaults::apply(&kind, &mut namespace);
         strategy::prepare_create(&kind, &mut namespace);
         if let Err(refusal) = state.write(&kind, namespace) {
             tracing::error!(%refusal, name, "a namespace could not be created");

@@ -19,6 +19,7 @@ pub mod meta;
 pub mod object;
 mod openapi;
 pub mod patch;
+pub mod protobuf;
 pub mod registry;
 mod render;
 pub mod request;

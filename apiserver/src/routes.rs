@@ -31,11 +31,14 @@ fn route(server: &Server, call: &Call) -> Result<Response<Body>, Refusal> {
         ["apis"] => Ok(discovery::groups(&server.state().registry, call)),
         ["apis", group] => Ok(found(discovery::group(&server.state().registry, group))),
         ["api", version] => Ok(found(discovery::resources(&server.state().registry, "", version))),
-        ["apis", group, version] => Ok(found(discovery::resources(
-            &server.state().registry,
-            group,
-            version,
-        ))),
+        ["apis", group, version] => {
+            let registry = &server.state().registry;
+            match discovery::resources(registry, group, version) {
+                // A group of the API server's own answers for all versions of its name.
+                None if registry.is_builtin_group(group) => Err(Refusal::no_such_resource()),
+                resources => Ok(found(resources)),
+            }
+        }
         ["openapi", "v3"] => Ok(json_answer(&openapi::index(&server.state().registry))),
         ["openapi", "v3", "api", version] => {
             Ok(found(openapi::document(&server.state().registry, "", version)))

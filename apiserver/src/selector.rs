@@ -42,7 +42,14 @@ impl Labels {
             return Ok(Self::default());
         }
         loop {
-            all.push(requirement(&mut tokens)?);
+            let first = tokens.peek();
+            if is_sign(&first) && first != "!" {
+                return Err(format!(
+                    "found '{first}', expected: !, identifier, or 'end of string'"
+                ));
+            }
+            let one = requirement(&mut tokens);
+            all.push(one.map_err(|why| format!("unable to parse requirement: {why}"))?);
             match tokens.next().as_str() {
                 "" => return Ok(Self(all)),
                 "," => {
@@ -375,10 +382,16 @@ mod tests {
             assert!(!selects(no, &labels()), "{no}");
         }
         let wrong = |query: &str| Labels::parse(query).unwrap_err();
-        assert_eq!(wrong("a===b"), "found '=', expected: identifier");
-        assert_eq!(wrong("a in b"), "found 'b' expected: '('");
+        assert_eq!(
+            wrong("a===b"),
+            "unable to parse requirement: found '=', expected: identifier"
+        );
+        assert_eq!(
+            wrong("a in b"),
+            "unable to parse requirement: found 'b' expected: '('"
+        );
         assert!(
-            wrong("a b").starts_with("found 'b', expected: in, notin"),
+            wrong("a b").starts_with("unable to parse requirement: found 'b', expected: in, notin"),
             "{}",
             wrong("a b")
         );

@@ -1,5 +1,7 @@
 //! `Status`: how the API server says no.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::registry::Kind;
@@ -290,7 +292,8 @@ impl Refusal {
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
             .collect();
-        texts.dedup();
+        let mut seen = BTreeSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
         let what = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

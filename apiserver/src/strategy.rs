@@ -8,10 +8,7 @@ use crate::object::{self, at, has, list};
 use crate::registry::{Kind, Role, StatusRule};
 use crate::typed::defaults;
 
-/// Label that every namespace carries with its own name.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
-
-/// Prepares a new object: system fields are set by the caller, the rest here.
+/// Prepares a new object that has its defaults: system fields are set by the caller, the rest here.
 pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
     for field in [
         "deletionTimestamp",
@@ -24,7 +21,9 @@ pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
     if kind.generation {
         object::set_meta(value, "generation", 1);
     }
-    defaults::apply(kind, value);
+    if kind.role == Role::Pod {
+        defaults::admit_pod(value);
+    }
     if kind.status != StatusRule::None && kind.role != Role::Node {
         object::put(value, "status", initial_status(kind, value));
     }
@@ -37,17 +36,7 @@ pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
         Role::Node => add_not_ready_taint(value),
         _ => {}
     }
-    keep_constant_parts(kind, value);
     meta::drop_empty(value);
-}
-
-/// Parts that are as they are whatever a client writes.
-fn keep_constant_parts(kind: &Kind, value: &mut Value) {
-    if kind.role == Role::Namespace {
-        let name = object::name(value).to_owned();
-        object::object_mut(value, &["metadata", "labels"])
-            .insert(NAMESPACE_NAME_LABEL.to_owned(), name.into());
-    }
 }
 
 /// New nodes take no Pods until somebody has seen them ready.
@@ -84,7 +73,9 @@ fn initial_status(kind: &Kind, value: &Value) -> Option<Value> {
 /// Prepares a replacement: what the subresource does not own stays as it was, and the generation counts.
 pub(crate) fn prepare_update(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
     meta::keep_server_fields(old, new);
-    defaults::apply(kind, new);
+    if kind.role == Role::Pod {
+        defaults::admit_pod(new);
+    }
     match subresource {
         "status" => keep_all_but_status(kind, old, new),
         "finalize" => {
@@ -106,7 +97,6 @@ pub(crate) fn prepare_update(kind: &Kind, subresource: &str, old: &Value, new: &
             }
         }
     }
-    keep_constant_parts(kind, new);
     meta::drop_empty(new);
     if kind.generation && is_other_wish(kind, old, new) {
         let generation = object::number(old, &["metadata", "generation"]).unwrap_or(0);

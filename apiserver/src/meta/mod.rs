@@ -5,7 +5,7 @@ pub mod names;
 use serde_json::Value;
 
 use crate::object::{self, at, has, list, text};
-use crate::registry::{Kind, Names};
+use crate::registry::{Kind, Names, Role};
 use crate::status::Cause;
 
 /// The most that all annotations of an object may take: 256 KiB.
@@ -22,7 +22,12 @@ pub fn check(kind: &Kind, value: &Value) -> Vec<Cause> {
     check_annotations(value, &mut causes);
     check_owners(value, &mut causes);
     for (index, finalizer) in list(value, &["metadata", "finalizers"]).iter().enumerate() {
-        check_finalizer(finalizer, &format!("metadata.finalizers[{index}]"), &mut causes);
+        check_finalizer(
+            kind,
+            finalizer,
+            &format!("metadata.finalizers[{index}]"),
+            &mut causes,
+        );
     }
     causes
 }
@@ -126,8 +131,9 @@ fn check_owners(value: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A finalizer is one of the standard ones or carries a domain.
-pub fn check_finalizer(finalizer: &Value, field: &str, causes: &mut Vec<Cause>) {
+/// A finalizer of a built-in kind is one of the standard ones or carries a domain.
+fn check_finalizer(kind: &Kind, finalizer: &Value, field: &str, causes: &mut Vec<Cause>) {
+    let is_strict = !matches!(kind.role, Role::Custom | Role::Definition);
     let name = finalizer.as_str().unwrap_or_default();
     let wrong = names::qualified(name);
     if !wrong.is_empty() {
@@ -136,7 +142,7 @@ pub fn check_finalizer(finalizer: &Value, field: &str, causes: &mut Vec<Cause>) 
                 .iter()
                 .map(|detail| Cause::invalid(field, finalizer, detail)),
         );
-    } else if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+    } else if is_strict && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
         let detail = "name is neither a standard finalizer name nor is it fully qualified";
         causes.push(Cause::invalid(field, finalizer, detail));
     }
@@ -145,7 +151,13 @@ pub fn check_finalizer(finalizer: &Value, field: &str, causes: &mut Vec<Cause>) 
 /// What a replacement may not change, beside what [`check`] finds.
 pub fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for field in ["name", "namespace", "uid", "creationTimestamp"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
         let path = ["metadata", field];
         if at(new, &path) != at(old, &path) {
             let value = at(new, &path).cloned().unwrap_or(Value::Null);
@@ -153,8 +165,9 @@ pub fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
         }
     }
     if object::is_deleting(old) {
+        let is_new = |finalizer: &&str| !object::finalizers(old).any(|kept| kept == *finalizer);
         let added: Vec<String> = object::finalizers(new)
-            .filter(|finalizer| !object::finalizers(old).any(|kept| kept == *finalizer))
+            .filter(is_new)
             .map(|finalizer| format!("\"{finalizer}\""))
             .collect();
         if !added.is_empty() {
@@ -165,23 +178,32 @@ pub fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
             causes.push(Cause::forbidden("metadata.finalizers", &detail));
         }
     }
+    // The API server checks twice, by the rules of all objects and by those of the kind, and says so twice.
+    let again = causes.clone();
+    causes.extend(again);
     causes
+}
+
+fn keep(old: &Value, new: &mut Value, field: &str) {
+    match at(old, &["metadata", field]) {
+        Some(kept) => object::set_meta(new, field, kept.clone()),
+        None => drop(object::take_meta(new, field)),
+    }
 }
 
 /// Takes over from the live object what a client cannot set, and drops what is not stored.
 pub fn keep_server_fields(old: &Value, new: &mut Value) {
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
-        match at(old, &["metadata", field]) {
-            Some(kept) => object::set_meta(new, field, kept.clone()),
-            None => drop(object::take_meta(new, field)),
-        }
+    for field in ["creationTimestamp", "generation"] {
+        keep(old, new, field);
+    }
+    // A deletion that has begun cannot be taken back.
+    if object::is_deleting(old) {
+        keep(old, new, "deletionTimestamp");
     }
     // An update that leaves them out means "as they were".
-    for field in ["uid", "creationTimestamp", "generateName"] {
-        if !has(new, &["metadata", field])
-            && let Some(kept) = at(old, &["metadata", field])
-        {
-            object::set_meta(new, field, kept.clone());
+    for field in ["uid", "generateName", "deletionGracePeriodSeconds"] {
+        if !has(new, &["metadata", field]) {
+            keep(old, new, field);
         }
     }
     object::take_meta(new, "selfLink");

@@ -38,7 +38,9 @@ pub fn subdomain(name: &str) -> Vec<String> {
 /// RFC 1123 label, at most 63 bytes.
 pub fn label(name: &str) -> Vec<String> {
     let mut wrong: Vec<String> = too_long(name, 63).into_iter().collect();
-    if !is_label(name) {
+    if name.contains('.') {
+        wrong.push("must not contain dots".to_owned());
+    } else if !is_label(name) {
         wrong.push(format!(
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
              end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
@@ -135,7 +137,8 @@ mod tests {
         for bad in ["", "A", "-a", "a-", "a..b", "a_b", ".a", &"a".repeat(254)] {
             assert_ne!(subdomain(bad), Vec::<String>::new(), "{bad}");
         }
-        assert!(label("a.b")[0].starts_with("a lowercase RFC 1123 label must consist of"));
+        assert_eq!(label("a.b"), ["must not contain dots"]);
+        assert!(label("A")[0].starts_with("a lowercase RFC 1123 label must consist of"));
         assert!(label_1035("1a")[0].starts_with("a DNS-1035 label"));
         assert_eq!(label(&"a".repeat(64)), ["must be no more than 63 bytes"]);
         assert_eq!(path_segment("a:b"), Vec::<String>::new());

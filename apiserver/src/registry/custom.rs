@@ -9,6 +9,7 @@ use super::{Kind, Names, Role, ScalePaths, StatusRule};
 use crate::object::{at, list, text};
 use crate::schema::Schema;
 use crate::store::Collection;
+use crate::topology::TypeInfo;
 
 /// A printer column of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Custom {
     pub storage_api_version: String,
     /// `schema.openAPIV3Schema`, compiled; none where it could not be, which the server refuses to store.
     pub schema: Option<Schema>,
+    /// What applies must know of its fields.
+    pub types: TypeInfo,
     /// The same as written.
     pub open_api: Value,
     /// Printer columns; empty where the definition has none of its own.
@@ -126,6 +129,7 @@ fn custom(definition: &Value, version: &Value, storage_api_version: &str) -> Cus
         definition_uid: text(definition, &["metadata", "uid"]).to_owned(),
         storage_api_version: storage_api_version.to_owned(),
         schema: Schema::from_json(&open_api).ok(),
+        types: TypeInfo::custom(Some(&open_api).filter(|schema| schema.is_object())),
         open_api,
         columns: columns.collect(),
         selectable_fields: selectable

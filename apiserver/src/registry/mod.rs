@@ -294,6 +294,11 @@ impl Registry {
         self.kinds.values().flat_map(BTreeMap::values)
     }
 
+    /// Whether a group has built-in kinds.
+    pub fn is_builtin_group(&self, group: &str) -> bool {
+        self.all().any(|kind| kind.group == group && !kind.is_custom())
+    }
+
     /// The groups, each with its versions, the preferred one first. The core group is among them, with an empty name.
     pub fn groups(&self) -> BTreeMap<String, Vec<String>> {
         let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -29,8 +29,15 @@ pub(crate) fn negotiate(accept: &str, include: &str) -> Result<Form, Refusal> {
     if accept.trim().is_empty() {
         return Ok(Form::Json);
     }
-    let forms = accept.split(',').filter_map(|range| form(range, include));
-    forms.into_iter().next().ok_or_else(|| {
+    let found = accept.split(',').find_map(|range| form(range, include));
+    let known = ["", "None", "Metadata", "Object"].contains(&include);
+    if matches!(found, Some(Form::Table(_))) && !known {
+        return Err(Refusal::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"{include}\": must be 'Metadata', \
+             'Object', 'None', or empty"
+        )));
+    }
+    found.ok_or_else(|| {
         Refusal::not_acceptable(
             "406: Not Acceptable\n\nAvailable representations: application/json, application/json;stream=watch",
         )

@@ -8,13 +8,20 @@ use crate::definition;
 use crate::object::{self, Object, at, has, list, object_mut, text};
 use crate::registry::{Kind, Role};
 
+/// Label that every namespace carries with its own name.
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
 /// Fills in the defaults of a kind. Doing so twice changes nothing.
 pub(crate) fn apply(kind: &Kind, value: &mut Value) {
     match (kind.role, kind.kind.as_str()) {
         (Role::Custom | Role::Review, _) => {}
         (Role::Pod, _) => {
             pod_spec(object_mut(value, &["spec"]));
-            admitted_pod(object_mut(value, &["spec"]));
+            set(object_mut(value, &["spec"]), "enableServiceLinks", json!(true));
+        }
+        (Role::Namespace, _) => {
+            let name = object::name(value).to_owned();
+            object_mut(value, &["metadata", "labels"]).insert(NAMESPACE_NAME_LABEL.to_owned(), name.into());
         }
         (Role::Secret, _) => secret(value),
         (Role::Definition, _) => definition::default(value),
@@ -157,8 +164,8 @@ fn volume(volume: &mut Object) {
 }
 
 /// What admission adds to every Pod.
-fn admitted_pod(spec: &mut Object) {
-    set(spec, "enableServiceLinks", json!(true));
+pub(crate) fn admit_pod(pod: &mut Value) {
+    let spec = object_mut(pod, &["spec"]);
     set(spec, "priority", json!(0));
     set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
     let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));

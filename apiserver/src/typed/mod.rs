@@ -7,26 +7,64 @@ use serde_json::Value;
 
 use crate::object::Object;
 use crate::registry::Kind;
-use crate::status::{Cause, Refusal};
-use crate::verbs::body::add_type;
+use crate::status::Cause;
+use crate::verbs::body::{add_type, json_kind};
 
 /// Drops unknown members and returns their paths; refuses what is of another form than the type says.
-pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Refusal> {
+pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
     if let Some(custom) = &kind.custom {
-        let Some(schema) = &custom.schema else {
-            return Ok(Vec::new());
-        };
-        schema.default(value);
-        return Ok(schema.prune(value));
+        let mut unknown = Vec::new();
+        if let Some(schema) = &custom.schema {
+            schema.default(value);
+            unknown = schema.prune(value);
+        }
+        unknown.extend(conform_metadata(value)?);
+        return Ok(unknown);
     }
     let mut walk = Walk {
         unknown: Vec::new(),
-        kind,
+        of: &kind.kind,
     };
     if let Some(schema) = definitions::of_kind(kind) {
         walk.value(schema, value, "")?;
     }
     Ok(walk.unknown)
+}
+
+/// What the subresource `scale` reads must be a number that is not negative.
+fn check_scale(path: &[String], value: &Value) -> Option<Cause> {
+    let found = path.iter().try_fold(value, |value, name| value.get(name))?;
+    let field = format!(".{}", path.join("."));
+    match found.as_i64() {
+        Some(number) if number < 0 => Some(Cause::invalid(field, found, "should be a non-negative integer")),
+        Some(_) => None,
+        None => {
+            let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            let detail = format!(
+                "{field} accessor error: {shown} is of the type {}, expected int64",
+                json_kind(found)
+            );
+            Some(Cause::invalid(field, &0.into(), &detail))
+        }
+    }
+}
+
+/// The metadata has a type whatever the object is.
+fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
+    let schema = definitions::by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let (Some(schema), Some(metadata)) = (schema, value.get_mut("metadata")) else {
+        return Ok(Vec::new());
+    };
+    let mut walk = Walk {
+        unknown: Vec::new(),
+        of: "ObjectMeta",
+    };
+    walk.value(schema, metadata, "")?;
+    Ok(walk
+        .unknown
+        .iter()
+        .map(|path| format!("metadata.{path}"))
+        .collect())
 }
 
 /// What is wrong with the content of an object that is created, or that replaces `old`.
@@ -44,7 +82,12 @@ pub(crate) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource
         (Some(old), "status") => schema.validate_status(value, old),
         (old, _) => schema.validate(value, old.as_ref()),
     };
-    errors.into_iter().map(Cause::from).collect()
+    let mut causes: Vec<Cause> = errors.into_iter().map(Cause::from).collect();
+    if let Some(paths) = &kind.scale {
+        causes.extend(check_scale(&paths.spec_replicas, value));
+        causes.extend(check_scale(&paths.status_replicas, value));
+    }
+    causes
 }
 
 /// Types that take any JSON, or more than one form of it.
@@ -55,11 +98,12 @@ fn is_free(name: &str) -> bool {
 
 struct Walk<'a> {
     unknown: Vec<String>,
-    kind: &'a Kind,
+    /// The type, as Go names it in errors.
+    of: &'a str,
 }
 
 impl Walk<'_> {
-    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
         if definitions::reference(schema).is_some_and(is_free) {
             return Ok(());
         }
@@ -81,7 +125,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
         let Value::Object(members) = value else {
             let of = if schema.get("additionalProperties").is_some() {
                 "map[string]string"
@@ -94,7 +138,11 @@ impl Walk<'_> {
             return self.members(properties, members, path);
         }
         if let Some(each) = schema.get("additionalProperties").filter(|each| each.is_object()) {
+            let of_strings = each.get("type").and_then(Value::as_str) == Some("string");
             for member in members.values_mut() {
+                if member.is_null() && of_strings {
+                    *member = Value::from("");
+                }
                 self.value(each, member, path)?;
             }
         }
@@ -106,7 +154,7 @@ impl Walk<'_> {
         properties: &'static Object,
         members: &mut Object,
         path: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), String> {
         let mut unknown = Vec::new();
         for (name, member) in members.iter_mut() {
             let path = if path.is_empty() {
@@ -126,7 +174,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Refusal> {
+    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
         let Value::Array(items) = value else {
             return Err(self.wrong(value, path, "[]"));
         };
@@ -140,24 +188,16 @@ impl Walk<'_> {
     }
 
     /// In the words of Go's JSON reader.
-    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> Refusal {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        let Kind { kind, version, .. } = self.kind;
+    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> String {
+        let found = json_kind(value);
         let plain: String = path
             .split('.')
             .map(|part| part.split('[').next().unwrap_or_default())
             .collect::<Vec<_>>()
             .join(".");
-        Refusal::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go \
-             struct field {kind}.{plain} of type {wanted}"
-        ))
+        format!(
+            "json: cannot unmarshal {found} into Go struct field {}.{plain} of type {wanted}",
+            self.of
+        )
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::convert;
 use crate::object::{self, text};
+use crate::protobuf;
 use crate::registry::{Kind, Role};
 use crate::request::{Call, Validation};
 use crate::schema;
@@ -13,11 +14,16 @@ use crate::status::{Cause, Refusal};
 pub(crate) const MAX_BYTES: usize = 3 * 1024 * 1024;
 
 /// What `accepted media types` says of bodies.
-const READABLE: &str = "application/json, application/yaml";
+const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// Reads a body of JSON or YAML.
 pub(crate) fn parse(call: &Call, expected: &str) -> Result<Value, Refusal> {
     read(call, expected).map(|(value, _)| value)
+}
+
+fn unreadable(accepted: &str) -> Refusal {
+    let what = "the body of the request was in an unknown format - accepted media types include";
+    Refusal::unsupported_media(format!("{what}: {accepted}"))
 }
 
 /// Reads a body, and finds the fields that stand in it twice.
@@ -25,21 +31,44 @@ fn read(call: &Call, expected: &str) -> Result<(Value, Vec<String>), Refusal> {
     match call.media_type().as_str() {
         "application/json" => parse_json(&call.body, expected),
         "application/yaml" => parse_yaml(&call.body).map(|value| (value, Vec::new())),
-        _ => Err(Refusal::unsupported_media(format!(
-            "the body of the request was in an unknown format - accepted media types include: {READABLE}"
-        ))),
+        "application/vnd.kubernetes.protobuf" => {
+            let value =
+                protobuf::decode(&call.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+            Ok((value, Vec::new()))
+        }
+        _ => Err(unreadable(READABLE)),
     }
 }
 
 fn parse_json(body: &[u8], expected: &str) -> Result<(Value, Vec<String>), Refusal> {
-    schema::decode(body).map_err(|error| {
+    let unrecognized = |why: &str| {
         let shown = shorten(body);
-        let why = json_error(&error);
         Refusal::bad_request(format!(
             "the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; json parse \
              error: {why} ({shown})"
         ))
-    })
+    };
+    let (value, duplicates) = schema::decode(body).map_err(|error| unrecognized(&json_error(&error)))?;
+    if !value.is_object() {
+        let what = json_kind(&value);
+        return Err(unrecognized(&format!(
+            "json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+        )));
+    }
+    Ok((value, duplicates))
+}
+
+/// What Go's JSON reader calls the form of a value.
+pub(crate) fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 /// Reads YAML, of which JSON is a part.
@@ -54,16 +83,26 @@ pub(crate) fn parse_yaml(body: &[u8]) -> Result<Value, Refusal> {
 
 /// What Go's JSON reader would say, as far as clients see a difference.
 pub(crate) fn json_error(error: &serde_json::Error) -> String {
-    if error.is_eof() {
+    // Errors inside of objects have lost their category on the way.
+    if error.is_eof() || error.to_string().starts_with("EOF while parsing") {
         "unexpected end of JSON input".to_owned()
     } else {
         error.to_string()
     }
 }
 
-/// The first 30 bytes of a body, for error texts.
+/// The beginning of a body, for error texts; in hexadecimal when it is not an object.
 fn shorten(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "<empty>".to_owned();
+    }
     let text = String::from_utf8_lossy(body);
+    if !text.starts_with('{') {
+        return body
+            .iter()
+            .take(30)
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    }
     match text.char_indices().nth(30) {
         Some((end, _)) => format!("{} ...", text.get(..end).unwrap_or_default()),
         None => text.into_owned(),
@@ -77,20 +116,24 @@ pub(crate) fn decode(
     validation: Validation,
     warnings: &mut Vec<String>,
 ) -> Result<Value, Refusal> {
+    if kind.is_custom() && call.media_type() == "application/vnd.kubernetes.protobuf" {
+        return Err(unreadable("application/json, application/yaml"));
+    }
     let (mut value, duplicates) = read(call, &kind.kind)?;
-    check_type(kind, &mut value)?;
-    conform(kind, &mut value, &duplicates, validation, warnings)?;
+    check_type(kind, &mut value, &call.body)?;
+    conform(kind, &mut value, &duplicates, validation, Origin::Body, warnings)?;
     Ok(value)
 }
 
 /// Checks and fills in apiVersion and kind.
-fn check_type(kind: &Kind, value: &mut Value) -> Result<(), Refusal> {
+fn check_type(kind: &Kind, value: &mut Value, body: &[u8]) -> Result<(), Refusal> {
     let expected = kind.api_version();
     let (api_version, kind_name) = (
         text(value, &["apiVersion"]).to_owned(),
         text(value, &["kind"]).to_owned(),
     );
     if kind.is_custom() {
+        check_given(kind, &api_version, &kind_name, body)?;
         check_custom_type(kind, value, &api_version, &kind_name)?;
     } else if !kind_name.is_empty() && kind_name != kind.kind {
         return Err(Refusal::bad_request(format!(
@@ -111,6 +154,19 @@ fn check_type(kind: &Kind, value: &mut Value) -> Result<(), Refusal> {
     }
     add_type(kind, value);
     Ok(())
+}
+
+/// A custom object says what it is.
+fn check_given(kind: &Kind, api_version: &str, kind_name: &str, body: &[u8]) -> Result<(), Refusal> {
+    let missing = [(kind_name, "Kind"), (api_version, "apiVersion")]
+        .into_iter()
+        .find(|(given, _)| given.is_empty());
+    let Some((_, field)) = missing else { return Ok(()) };
+    let (shown, short) = (String::from_utf8_lossy(body), shorten(body));
+    Err(Refusal::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): Object '{field}' is missing in '{shown}' ({short})",
+        kind.kind
+    )))
 }
 
 /// Says of an object what it is, as stored objects do not.
@@ -134,17 +190,6 @@ pub(super) fn check_custom_type(
     api_version: &str,
     kind_name: &str,
 ) -> Result<(), Refusal> {
-    for (given, field) in [(kind_name, "Kind"), (api_version, "apiVersion")] {
-        if given.is_empty() {
-            let shown = value.to_string();
-            let short = shorten(shown.as_bytes());
-            return Err(Refusal::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): Object '{field}' is missing in '{shown}' \
-                 ({short})",
-                kind.kind
-            )));
-        }
-    }
     let expected = kind.api_version();
     if api_version != expected {
         return Err(Refusal::bad_request(format!(
@@ -163,26 +208,38 @@ pub(super) fn check_custom_type(
     Ok(())
 }
 
+/// Where an object comes from, for the words of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The body of a request.
+    Body,
+    /// A patch made it.
+    Patch,
+}
+
 /// Brings an object to the form of its schema: unknown fields go, as `validation` says.
 pub(crate) fn conform(
     kind: &Kind,
     value: &mut Value,
     duplicates: &[String],
     validation: Validation,
+    origin: Origin,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let unknown = crate::typed::conform(kind, value)?;
+    let Kind {
+        kind: name, version, ..
+    } = kind;
+    let refuse = |value: &Value, why: &str| match origin {
+        Origin::Body => Refusal::bad_request(format!(
+            "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
+        )),
+        Origin::Patch => Refusal::invalid_patch(value, why),
+    };
+    let unknown = crate::typed::conform(kind, value).map_err(|why| refuse(value, &why))?;
     match validation {
         Validation::Strict => {
-            if let Some(error) = schema::strict_error(duplicates, &unknown) {
-                let Kind {
-                    kind: name, version, ..
-                } = kind;
-                return Err(Refusal::bad_request(if kind.is_custom() {
-                    error
-                } else {
-                    format!("{name} in version \"{version}\" cannot be handled as a {name}: {error}")
-                }));
+            if let Some(why) = schema::strict_error(duplicates, &unknown) {
+                return Err(refuse(value, &why));
             }
         }
         Validation::Warn => warnings.extend(schema::strict_faults(duplicates, &unknown)),

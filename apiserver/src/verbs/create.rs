@@ -13,7 +13,7 @@ use crate::request::{Call, Target, WriteOptions};
 use crate::state::State;
 use crate::status::Refusal;
 use crate::store::Key;
-use crate::{definition, strategy, typed};
+use crate::{definition, managed, strategy, typed};
 
 /// Objects larger than this are refused as by etcd: 1.5 MiB.
 const STORED_MAX_BYTES: usize = 1_572_864;
@@ -29,7 +29,16 @@ pub(super) fn create(
 ) -> Result<Answer, Refusal> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let value = body::decode(call, &target.kind, options.validation, warnings)?;
-    insert(state, target, value, &options).map(|value| Answer::created(&target.kind, value))
+    insert(state, target, value, &options, Writing::Update).map(|value| Answer::created(&target.kind, value))
+}
+
+/// How a write counts in the record of who owns what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// Create, replace and patch.
+    Update,
+    /// Apply, which has recorded itself.
+    Apply,
 }
 
 /// Creates an object that was read from a body, or made by an apply.
@@ -38,6 +47,7 @@ pub(crate) fn insert(
     target: &Target,
     mut value: Value,
     options: &WriteOptions,
+    written_by: Writing,
 ) -> Result<Arc<Value>, Refusal> {
     let kind = &*target.kind;
     place(target, &mut value)?;
@@ -45,6 +55,10 @@ pub(crate) fn insert(
     let generated = name(state, kind, &mut value);
     object::set_meta(&mut value, "uid", state.sources.uid());
     object::set_meta(&mut value, "creationTimestamp", state.sources.now_text());
+    typed::defaults::apply(kind, &mut value);
+    if written_by == Writing::Update {
+        managed::track(kind, None, &mut value, options, "", state.sources.now());
+    }
     strategy::prepare_create(kind, &mut value);
     check(kind, &value, None, "")?;
     check_size(&value)?;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Answer, body, find, list};
+use crate::definition;
 use crate::lifecycle;
 use crate::object::{self, at, number, text};
 use crate::registry::{Kind, Role};
@@ -45,6 +46,12 @@ impl DeleteOptions {
         } else {
             body::parse(call, "DeleteOptions")?
         };
+        let (api_version, kind) = (text(&body, &["apiVersion"]), text(&body, &["kind"]));
+        if !["", "DeleteOptions"].contains(&kind) {
+            return Err(Refusal::bad_request(format!(
+                "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\""
+            )));
+        }
         Self::from_value(&body, call)
     }
 
@@ -102,10 +109,14 @@ fn query_options(call: &Call) -> Result<Value, Refusal> {
 }
 
 fn propagation(body: &Value, causes: &mut Vec<Cause>) -> Option<Propagation> {
-    match (
-        text(body, &["propagationPolicy"]),
-        at(body, &["orphanDependents"]).and_then(Value::as_bool),
-    ) {
+    let orphan = at(body, &["orphanDependents"]).and_then(Value::as_bool);
+    let policy = text(body, &["propagationPolicy"]);
+    if orphan.is_some() && !policy.is_empty() {
+        let detail = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid("propagationPolicy", &policy.into(), detail));
+        return None;
+    }
+    match (policy, orphan) {
         ("Background", _) | ("", Some(false)) => Some(Propagation::Background),
         ("Foreground", _) => Some(Propagation::Foreground),
         ("Orphan", _) | ("", Some(true)) => Some(Propagation::Orphan),
@@ -176,6 +187,9 @@ pub(crate) fn remove(
     let now = state.sources.now();
     let mut next = Value::clone(old);
     set_dependents_finalizer(kind, &mut next, options.propagation);
+    if kind.role == Role::Definition && !object::is_deleting(old) {
+        definition::begin_deletion(&mut next, &seconds(now));
+    }
     let waits = begin(kind, old, &mut next, options, now);
     if options.dry_run {
         return Ok(if waits {

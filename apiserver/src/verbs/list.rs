@@ -42,8 +42,7 @@ pub(crate) struct Selection {
 
 impl Selection {
     pub(crate) fn parse(target: &Target, call: &Call) -> Result<Self, Refusal> {
-        let wrong = |why: String| Refusal::bad_request(format!("unable to parse requirement: {why}"));
-        let labels = Labels::parse(call.query.get("labelSelector")).map_err(wrong)?;
+        let labels = Labels::parse(call.query.get("labelSelector")).map_err(Refusal::bad_request)?;
         let fields = Fields::parse(call.query.get("fieldSelector")).map_err(Refusal::bad_request)?;
         for term in &fields.0 {
             fields_of::check(&target.kind, &term.field)?;
@@ -254,7 +253,12 @@ fn read_token(text: &str) -> Result<(Option<u64>, String), Refusal> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
         .map_err(|error| wrong(&error.to_string()))?;
-    let token: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
+    let token: Value = serde_json::from_slice(&bytes).map_err(|_| {
+        let first = String::from_utf8_lossy(&bytes).chars().next().unwrap_or(' ');
+        wrong(&format!(
+            "invalid character '{first}' looking for beginning of value"
+        ))
+    })?;
     if token.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
         return Err(wrong("server does not recognize this encoded version"));
     }

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Answer, body, create, find, update};
+use super::body::Origin;
+use super::create::{self, Writing};
+use super::{Answer, body, find, update};
+use crate::managed;
 use crate::object;
 use crate::patch::{PatchError, json, merge, strategic};
 use crate::registry::Kind;
-use crate::request::{Call, Target, WriteOptions};
+use crate::request::{Call, Target, Validation, WriteOptions};
 use crate::state::State;
 use crate::status::Refusal;
 use crate::topology::TypeInfo;
@@ -20,17 +23,85 @@ pub(super) fn patch(
     let kind = &target.kind;
     check_media_type(kind, &call.media_type())?;
     let options = WriteOptions::parse(call, "PatchOptions")?;
+    if call.media_type() == APPLY {
+        return apply(state, target, call, &options, warnings);
+    }
     let types = crate::topology::builtin(&kind.api_version(), &kind.kind);
     let old = find(state, target)?;
     let mut current = crate::convert::to_served(kind, &old).into_owned();
     body::add_type(kind, &mut current);
     let mut new = apply_to(call, &current, types.as_ref())?;
     check_patched(kind, &new)?;
-    body::conform(kind, &mut new, &[], options.validation, warnings)?;
+    body::conform(kind, &mut new, &[], options.validation, Origin::Patch, warnings)?;
     update::check_name(target, &new)?;
     create::place_existing(target, &mut new)?;
-    let written = update::store(state, target, &old, new, &options)?;
+    let written = update::store(state, target, &old, new, &options, Writing::Update)?;
     Ok(Answer::ok(kind, written))
+}
+
+/// Server-side apply: creates the object, or merges the configuration into it.
+fn apply(
+    state: &mut State,
+    target: &Target,
+    call: &Call,
+    options: &WriteOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Answer, Refusal> {
+    let kind = &target.kind;
+    let configuration = body::parse_yaml(&call.body)?;
+    check_configuration(target, &configuration)?;
+    let live = match find(state, target) {
+        Err(refusal) if !target.subresource.is_empty() => return Err(refusal),
+        found => found.ok(),
+    };
+    let typed = live.as_deref().map(|live| {
+        let mut live = live.clone();
+        body::add_type(kind, &mut live);
+        live
+    });
+    let now = state.sources.now();
+    let mut new = managed::apply(
+        kind,
+        typed.as_ref(),
+        &configuration,
+        options,
+        &target.subresource,
+        now,
+    )?;
+    body::conform(kind, &mut new, &[], Validation::Ignore, Origin::Patch, warnings)?;
+    object::set_meta(&mut new, "name", target.name.as_str());
+    let Some(live) = live else {
+        let created = create::insert(state, target, new, options, Writing::Apply)?;
+        return Ok(Answer::created(kind, created));
+    };
+    let written = update::store(state, target, &live, new, options, Writing::Apply)?;
+    Ok(Answer::ok(kind, written))
+}
+
+/// An applied configuration says what it is, and nothing else than the path does.
+fn check_configuration(target: &Target, configuration: &Value) -> Result<(), Refusal> {
+    let kind = &target.kind;
+    let (api_version, name) = (
+        object::text(configuration, &["apiVersion"]),
+        object::text(configuration, &["kind"]),
+    );
+    if api_version != kind.api_version() || name != kind.kind {
+        let slash = if api_version.contains('/') { "" } else { "/" };
+        return Err(Refusal::bad_request(format!(
+            "invalid object type: {slash}{api_version}, Kind={name}"
+        )));
+    }
+    let given = object::namespace(configuration);
+    if !given.is_empty() && given != target.namespace {
+        return Err(Refusal::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if object::name(configuration).is_empty() {
+        Ok(())
+    } else {
+        update::check_name(target, configuration)
+    }
 }
 
 /// A patch cannot make something else of an object.
@@ -51,7 +122,7 @@ fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
 /// The content types that a kind can be patched with.
 pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refusal> {
     match media_type {
-        "application/json-patch+json" | "application/merge-patch+json" => Ok(()),
+        "application/json-patch+json" | "application/merge-patch+json" | APPLY => Ok(()),
         "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(()),
         "application/strategic-merge-patch+json" => Err(Refusal::unsupported_media(
             "the body of the request was in an unknown format - accepted media types include: \
@@ -60,6 +131,9 @@ pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refu
         _ => Err(Refusal::unsupported_media("415: Unsupported Media Type").without_object()),
     }
 }
+
+/// The content type of server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
 
 /// Applies the body of a request to an object.
 pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -> Result<Value, Refusal> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::create::Writing;
 use super::{Answer, body, delete, find, patch, update};
 use crate::object::{self, at, has, list, number, object_mut, text};
 use crate::registry::{Kind, Role, ScalePaths};
@@ -133,7 +134,7 @@ pub(super) fn set_scale(state: &mut State, target: &Target, call: &Call) -> Resu
         subresource: "scale".to_owned(),
         ..target.clone()
     };
-    let written = update::store(state, &whole, &old, new, &options)?;
+    let written = update::store(state, &whole, &old, new, &options, Writing::Update)?;
     Ok(Answer::Plain {
         code: 200,
         value: scale_of(kind, &written)?,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, body, create, find};
+use super::create::{self, Writing};
+use super::{Answer, body, find};
 use crate::definition;
 use crate::managed;
 use crate::object::{self, text};
@@ -12,7 +13,7 @@ use crate::registry::{Kind, Role};
 use crate::request::{Call, Target, WriteOptions};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
-use crate::strategy;
+use crate::{strategy, typed};
 
 /// Why a write met a newer object.
 pub(super) const MODIFIED: &str =
@@ -31,7 +32,7 @@ pub(super) fn replace(
     let old = match find(state, target) {
         Err(_) if kind.create_on_update && target.subresource.is_empty() => {
             object::take_meta(&mut value, "resourceVersion");
-            let created = create::insert(state, target, value, &options)?;
+            let created = create::insert(state, target, value, &options, Writing::Update)?;
             return Ok(Answer::created(kind, created));
         }
         found => found?,
@@ -47,7 +48,7 @@ pub(super) fn replace(
         );
         return Err(Refusal::conflict(kind, &target.name, &why));
     }
-    let written = store(state, target, &old, value, &options)?;
+    let written = store(state, target, &old, value, &options, Writing::Update)?;
     Ok(Answer::ok(kind, written))
 }
 
@@ -92,12 +93,23 @@ pub(crate) fn store(
     old: &Arc<Value>,
     mut new: Value,
     options: &WriteOptions,
+    written_by: Writing,
 ) -> Result<Arc<Value>, Refusal> {
     let kind = &*target.kind;
     check_version(kind, old, &new)?;
+    typed::defaults::apply(kind, &mut new);
+    if written_by == Writing::Update {
+        managed::track(
+            kind,
+            Some(old),
+            &mut new,
+            options,
+            &target.subresource,
+            state.sources.now(),
+        );
+    }
     strategy::prepare_update(kind, &target.subresource, old, &mut new);
     create::check(kind, &new, Some(old), &target.subresource)?;
-    managed::keep(Some(old), &mut new);
     create::check_size(&new)?;
     object::set_meta(
         &mut new,
@@ -136,8 +148,8 @@ fn check_version(kind: &Kind, old: &Value, new: &Value) -> Result<(), Refusal> {
         return Err(Refusal::invalid_resource(kind, name, vec![cause]));
     }
     if given.parse::<u64>().is_err() {
-        return Err(Refusal::bad_request(format!(
-            "resourceVersion: Invalid value: \"{given}\": strconv.ParseUint: parsing \"{given}\": invalid syntax"
+        return Err(Refusal::plain_error(format!(
+            "strconv.ParseUint: parsing \"{given}\": invalid syntax"
         )));
     }
     if given != object::meta_text(old, "resourceVersion") {

@@ -16,10 +16,7 @@ async fn a_definition_is_served_at_once() {
     > = Api::all(world.client.clone());
     let definition = definitions.get("widgets.example.com").await.unwrap();
     assert!(is_crd_established().matches_object(Some(&definition)));
-    assert_eq!(
-        definition.metadata.finalizers.as_deref(),
-        Some(&["customresourcecleanup.apiextensions.k8s.io".to_owned()][..])
-    );
+    assert_eq!(definition.metadata.finalizers, None);
     assert_eq!(
         definition
             .status

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod apply;
 mod collect;
 mod custom;
 mod deletion;

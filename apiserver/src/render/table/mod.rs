@@ -55,10 +55,10 @@ pub(crate) fn table(
     meta: &Value,
     now: Timestamp,
 ) -> Value {
-    let columns: Vec<Value> = if with_columns {
+    let columns: Value = if with_columns {
         columns(kind).iter().map(Column::to_value).collect()
     } else {
-        Vec::new()
+        Value::Null
     };
     let rows: Vec<Value> = items.iter().map(|item| row(kind, item, include, now)).collect();
     json!({
