@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the project promises, on a cluster of e2e/cluster with the operator installed.
 
-    e2e/cluster/cluster.sh exec -- python3 e2e/bars.py [--nodes 200] [--rest 300]
+    e2e/cluster/cluster.sh exec -- python3 e2e/bars.py [--nodes 200] [--rest 300] [--tries 20] [--binary PATH]
 
 Simulated nodes are Node objects with Ready status and heartbeats that this program writes; no kubelet answers for them, so
 their Pods stay Pending. Figures come from watches and from the API server's audit log ($ECS_AUDIT_LOG). It leaves its
@@ -18,6 +18,7 @@ import threading
 import time
 
 PROXY_PORT = 18001
+ADMIN_PORT = 18002
 OPERATOR = "system:serviceaccount:ecs-operator:ecs-operator"
 GROUP = "/apis/ecs-operator.dev/v1alpha1"
 NAMESPACE = "bars"
@@ -61,12 +62,12 @@ def watch(path, seen, ended):
             seen(event["type"], event["object"], time.monotonic())
 
 
-def until(what, seconds, check):
+def until(what, seconds, check, pause=0.2):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if check():
             return
-        time.sleep(0.2)
+        time.sleep(pause)
     raise SystemExit(f"not within {seconds}s: {what}")
 
 
@@ -265,11 +266,34 @@ def memory():
             pass
 
 
+def start_to_ready(binary):
+    """Starts one more operator, which finds another holding the lease, and waits for its /readyz."""
+    begun = time.monotonic()
+    child = subprocess.Popen([binary, "run", "--pod-name", "bars", "--admin-listen", f"127.0.0.1:{ADMIN_PORT}"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ready():
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", ADMIN_PORT, timeout=5)
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    try:
+        until("the operator is ready", 60, ready, 0.02)
+        print(f"start to ready: {time.monotonic() - begun:.2f} s")
+    finally:
+        child.terminate()
+        child.wait()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=200)
     parser.add_argument("--rest", type=int, default=300)
     parser.add_argument("--tries", type=int, default=20)
+    parser.add_argument("--binary", help="an operator to start as a process beside the installed one")
     wanted = parser.parse_args()
     proxy = subprocess.Popen(["kubectl", "proxy", f"--port={PROXY_PORT}"], stdout=subprocess.DEVNULL)
     try:
@@ -287,6 +311,8 @@ def main():
         one_at_a_time(wanted.tries)
         ended.set()
         memory()
+        if wanted.binary:
+            start_to_ready(wanted.binary)
     finally:
         proxy.terminate()
 
