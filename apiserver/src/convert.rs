@@ -52,6 +52,11 @@ pub(crate) fn to_served<'a>(kind: &Kind, value: &'a Value) -> Cow<'a, Value> {
     let mut value = value.clone();
     if let Some(members) = value.as_object_mut() {
         rename(members, EVENT_NAMES.iter().map(|(new, old)| (*old, *new)));
+        for name in ["reportingController", "reportingInstance"] {
+            if members.get(name).and_then(Value::as_str) == Some("") {
+                members.remove(name);
+            }
+        }
     }
     Cow::Owned(value)
 }

@@ -185,7 +185,7 @@ pub(crate) fn establish(state: &mut State, kind: &Kind, definition: &Value) -> R
 /// Marks a definition that is to be deleted: it goes when its objects are gone.
 pub(crate) fn begin_deletion(definition: &mut Value, now: &str) {
     object::add_finalizer(definition, CLEANUP_FINALIZER);
-    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will be started";
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
     set_condition(
         definition,
         "Terminating",

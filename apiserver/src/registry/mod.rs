@@ -149,6 +149,16 @@ impl Kind {
     pub fn verbs(&self) -> &'static [&'static str] {
         match self.role {
             Role::Review => &["create"],
+            Role::Custom => &[
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "create",
+                "update",
+                "watch",
+            ],
             Role::Namespace => &["create", "delete", "get", "list", "patch", "update", "watch"],
             _ => &[
                 "create",

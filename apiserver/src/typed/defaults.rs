@@ -18,6 +18,7 @@ pub(crate) fn apply(kind: &Kind, value: &mut Value) {
         (Role::Pod, _) => {
             pod_spec(object_mut(value, &["spec"]));
             set(object_mut(value, &["spec"]), "enableServiceLinks", json!(true));
+            super::pods::default_conditions(value, ["lastProbeTime", "lastTransitionTime"]);
         }
         (Role::Namespace, _) => {
             let name = object::name(value).to_owned();
@@ -218,6 +219,7 @@ fn secret(value: &mut Value) {
 }
 
 fn node(value: &mut Value) {
+    super::pods::default_conditions(value, ["lastHeartbeatTime", "lastTransitionTime"]);
     let status = object_mut(value, &["status"]);
     set(status, "daemonEndpoints", json!({"kubeletEndpoint": {"Port": 0}}));
     let info = object_mut(value, &["status", "nodeInfo"]);

@@ -2,11 +2,15 @@
 
 pub(crate) mod defaults;
 pub(crate) mod definitions;
+mod pods;
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value;
 
 use crate::object::Object;
-use crate::registry::Kind;
+use crate::registry::{Kind, Role};
 use crate::status::Cause;
 use crate::verbs::body::{add_type, json_kind};
 
@@ -69,6 +73,16 @@ fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
 
 /// What is wrong with the content of an object that is created, or that replaces `old`.
 pub(crate) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource: &str) -> Vec<Cause> {
+    if kind.role == Role::Event && old.is_none() {
+        return pods::check_event(value).into_iter().collect();
+    }
+    if kind.role == Role::Pod {
+        return if subresource.is_empty() {
+            pods::check(value, old)
+        } else {
+            Vec::new()
+        };
+    }
     let Some(schema) = kind.custom.as_ref().and_then(|custom| custom.schema.as_ref()) else {
         return Vec::new();
     };
@@ -96,6 +110,18 @@ fn is_free(name: &str) -> bool {
     ["JSON", "RawExtension", "FieldsV1"].contains(&short) || short.starts_with("JSONSchemaPropsOr")
 }
 
+/// Quantities are numbers with an optional suffix.
+fn check_quantity(value: &Value) -> Result<(), String> {
+    static FORM: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$").ok());
+    let is_one = match value {
+        Value::String(text) => FORM.as_ref().is_none_or(|form| form.is_match(text)),
+        other => other.is_number() || other.is_null(),
+    };
+    let wrong = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    if is_one { Ok(()) } else { Err(wrong.to_owned()) }
+}
+
 struct Walk<'a> {
     unknown: Vec<String>,
     /// The type, as Go names it in errors.
@@ -106,6 +132,9 @@ impl Walk<'_> {
     fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
         if definitions::reference(schema).is_some_and(is_free) {
             return Ok(());
+        }
+        if definitions::reference(schema).is_some_and(|name| name.ends_with(".Quantity")) {
+            return check_quantity(value);
         }
         let schema = definitions::resolve(schema);
         if value.is_null() || schema.get("x-kubernetes-int-or-string").is_some() {

@@ -141,12 +141,32 @@ pub(super) fn check(
 
 /// Refuses what etcd would not take.
 pub(super) fn check_size(value: &Value) -> Result<(), Refusal> {
-    // Written out only when it might be too large: each string takes at least its length.
-    let bytes = serde_json::to_vec(value).map_or(0, |bytes| bytes.len());
-    if bytes > STORED_MAX_BYTES {
+    let mut counted = Count { bytes: 0 };
+    // A count that has gone too far stops the writing.
+    if serde_json::to_writer(&mut counted, value).is_err() {
         return Err(Refusal::too_large("etcdserver: request is too large"));
     }
     Ok(())
+}
+
+/// Counts what is written to it, up to the limit.
+struct Count {
+    bytes: usize,
+}
+
+impl std::io::Write for Count {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.bytes = self.bytes.saturating_add(part.len());
+        if self.bytes > STORED_MAX_BYTES {
+            Err(std::io::ErrorKind::FileTooLarge.into())
+        } else {
+            Ok(part.len())
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn taken(kind: &Kind, existing: &Value, generated: bool) -> Refusal {

@@ -270,10 +270,13 @@ fn begin(kind: &Kind, old: &Value, next: &mut Value, options: &DeleteOptions, no
     }
     let until = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
     object::set_meta(next, "deletionTimestamp", seconds(until));
-    if kind.role == Role::Namespace {
-        object::object_mut(next, &["status"]).insert("phase".to_owned(), "Terminating".into());
-    } else {
-        object::set_meta(next, "deletionGracePeriodSeconds", grace);
+    match kind.role {
+        Role::Namespace => {
+            object::object_mut(next, &["status"]).insert("phase".to_owned(), "Terminating".into());
+            return true;
+        }
+        Role::Definition => return true,
+        _ => object::set_meta(next, "deletionGracePeriodSeconds", grace),
     }
     if let Some(generation) = number(next, &["metadata", "generation"]).filter(|generation| *generation > 0) {
         object::set_meta(next, "generation", generation.saturating_add(1));

@@ -11,7 +11,7 @@ use crate::patch::{PatchError, json, merge, strategic};
 use crate::registry::Kind;
 use crate::request::{Call, Target, Validation, WriteOptions};
 use crate::state::State;
-use crate::status::Refusal;
+use crate::status::{Cause, Refusal};
 use crate::topology::TypeInfo;
 
 pub(super) fn patch(
@@ -107,6 +107,16 @@ fn check_configuration(target: &Target, configuration: &Value) -> Result<(), Ref
 /// A patch cannot make something else of an object.
 fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
     let (api_version, name) = (object::text(new, &["apiVersion"]), object::text(new, &["kind"]));
+    if kind.is_custom() && api_version != kind.api_version() {
+        let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
+        let made = Kind {
+            group: group.to_owned(),
+            ..kind.clone()
+        };
+        let detail = format!("must be {}", kind.api_version());
+        let cause = Cause::invalid("apiVersion", &api_version.into(), &detail);
+        return Err(Refusal::invalid(&made, object::name(new), vec![cause]));
+    }
     if kind.is_custom() {
         return body::check_custom_type(kind, new, api_version, name);
     }

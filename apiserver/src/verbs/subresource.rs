@@ -106,7 +106,7 @@ pub(super) fn set_scale(state: &mut State, target: &Target, call: &Call) -> Resu
     };
     update::check_name(target, &scale)?;
     let replicas = number(&scale, &["spec", "replicas"]).unwrap_or(0);
-    if replicas < 0 {
+    if replicas < 0 && !kind.is_custom() {
         let cause = Cause::invalid(
             "spec.replicas",
             &replicas.into(),
@@ -147,10 +147,21 @@ fn done() -> Answer {
     Answer::Plain { code: 201, value }
 }
 
+/// The body of a subresource of a Pod names the Pod.
+fn check_url_name(target: &Target, body: &Value, kind: &str) -> Result<(), Refusal> {
+    if object::name(body) == target.name {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!(
+        "name in URL does not match name in {kind} object"
+    )))
+}
+
 /// Binds a Pod to a node.
 pub(super) fn bind(state: &mut State, target: &Target, call: &Call) -> Result<Answer, Refusal> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let binding = body::parse(call, "Binding")?;
+    check_url_name(target, &binding, "Binding")?;
     let old = find(state, target)?;
     let node = text(&binding, &["target", "name"]);
     let of_kind = text(&binding, &["target", "kind"]);
@@ -208,7 +219,12 @@ fn set_pod_condition(pod: &mut Value, condition: &Value, now: &str) {
     let mut condition = condition.clone();
     object::put(&mut condition, "lastProbeTime", Some(Value::Null));
     object::put(&mut condition, "lastTransitionTime", Some(now.into()));
-    let conditions = object_mut(pod, &["status"])
+    put_condition(pod, condition);
+}
+
+/// Puts a condition in place of the one of its type.
+fn put_condition(value: &mut Value, condition: Value) {
+    let conditions = object_mut(value, &["status"])
         .entry("conditions")
         .or_insert_with(|| json!([]));
     let Value::Array(conditions) = conditions else {
@@ -221,6 +237,7 @@ fn set_pod_condition(pod: &mut Value, condition: &Value, now: &str) {
 /// Evicts a Pod, if its disruption budget allows.
 pub(super) fn evict(state: &mut State, target: &Target, call: &Call) -> Result<Answer, Refusal> {
     let eviction = body::parse(call, "Eviction")?;
+    check_url_name(target, &eviction, "Eviction")?;
     let pod = find(state, target)?;
     let options = eviction
         .get("deleteOptions")
@@ -320,7 +337,15 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
         state.sources.now_text(),
     );
     object_mut(&mut next, &["status"]).insert("disruptionsAllowed".to_owned(), allowed.into());
-    object_mut(&mut next, &["status", "disruptedPods"]).insert(object::name(pod).to_owned(), now.into());
+    object_mut(&mut next, &["status", "disruptedPods"])
+        .insert(object::name(pod).to_owned(), now.as_str().into());
+    if allowed == 0 {
+        let condition = json!({
+            "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+            "observedGeneration": count("observedGeneration"), "lastTransitionTime": now,
+        });
+        put_condition(&mut next, condition);
+    }
     let kind = state.registry.get("policy", "v1", "poddisruptionbudgets");
     if let Some(kind) = kind.filter(|kind| kind.role != Role::Review && has(&next, &["status"])) {
         state.write(&kind, next)?;

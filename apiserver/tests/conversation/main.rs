@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::needless_pass_by_value,
+    clippy::disallowed_methods,
     reason = "tests"
 )]
 

@@ -1,5 +1,7 @@
 //! Replays what a real API server was asked and answered (`record.py`) through the patches and the field management.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 mod agree;
 
 use std::collections::BTreeMap;

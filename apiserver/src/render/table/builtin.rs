@@ -97,7 +97,7 @@ pub(super) fn cells(kind: &Kind, value: &Value, now: Timestamp) -> Vec<Value> {
             vec![
                 name,
                 or_none(&controller),
-                json!(count(value, &["revision"]).to_string()),
+                json!(count(value, &["revision"])),
                 age,
             ]
         }
