@@ -16,6 +16,7 @@ mod collect;
 mod custom;
 mod deletion;
 mod lists;
+mod repeatable;
 mod watches;
 mod writes;
 

@@ -226,9 +226,8 @@ impl<'a> Step<'a> {
             return Outcome::Elsewhere;
         };
         let patched = match self.verb {
-            "update" => patch::merge::apply(live, self.body),
             "merge" if self.body.is_null() => return Outcome::Elsewhere,
-            "merge" => patch::merge::apply(live, self.body),
+            "update" | "merge" => patch::merge::apply(live, self.body),
             "strategic" if is_custom(&self.question.kind) => return Outcome::Elsewhere,
             "strategic" => patch::strategic::apply(live, self.body, &self.info),
             "json" => patch::json::apply(live, self.body),
