@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +25,9 @@ use tower::Service as _;
 use crate::body::Body;
 use crate::server::{Server, refused};
 use crate::status::Refusal;
+
+/// After a connection could not be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// The server could not be put on a socket.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +138,8 @@ impl Listening {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not accepted");
-                    tokio::task::yield_now().await;
+                    // Out of file descriptors, for instance: others must end first.
+                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
                     continue;
                 }
             };

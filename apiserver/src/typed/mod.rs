@@ -35,6 +35,32 @@ pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Str
     Ok(walk.unknown)
 }
 
+/// All data of a ConfigMap or Secret together: 1 MiB.
+const DATA_MAX_BYTES: usize = 1024 * 1024;
+
+fn check_data(kind: &Kind, value: &Value) -> Option<Cause> {
+    let length = |member: &str, of: fn(&str) -> usize| {
+        let members = value.get(member).and_then(Value::as_object).into_iter().flatten();
+        members
+            .map(|(_, content)| of(content.as_str().unwrap_or_default()))
+            .fold(0, usize::saturating_add)
+    };
+    // Base64 has four letters for three bytes.
+    let decoded = |text: &str| text.len().saturating_mul(3).checked_div(4).unwrap_or(0);
+    let (bytes, field) = match kind.role {
+        Role::Secret => (length("data", decoded), "data"),
+        _ => (
+            length("data", str::len).saturating_add(length("binaryData", decoded)),
+            "[]",
+        ),
+    };
+    (bytes > DATA_MAX_BYTES).then(|| Cause {
+        reason: "FieldValueTooLong",
+        message: format!("Too long: may not be more than {DATA_MAX_BYTES} bytes"),
+        field: field.to_owned(),
+    })
+}
+
 /// What the subresource `scale` reads must be a number that is not negative.
 fn check_scale(path: &[String], value: &Value) -> Option<Cause> {
     let found = path.iter().try_fold(value, |value, name| value.get(name))?;
@@ -73,6 +99,9 @@ fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
 
 /// What is wrong with the content of an object that is created, or that replaces `old`.
 pub(crate) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource: &str) -> Vec<Cause> {
+    if kind.group.is_empty() && ["ConfigMap", "Secret"].contains(&kind.kind.as_str()) {
+        return check_data(kind, value).into_iter().collect();
+    }
     if kind.role == Role::Event && old.is_none() {
         return pods::check_event(value).into_iter().collect();
     }

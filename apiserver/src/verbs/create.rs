@@ -144,7 +144,7 @@ pub(super) fn check_size(value: &Value) -> Result<(), Refusal> {
     let mut counted = Count { bytes: 0 };
     // A count that has gone too far stops the writing.
     if serde_json::to_writer(&mut counted, value).is_err() {
-        return Err(Refusal::too_large("etcdserver: request is too large"));
+        return Err(Refusal::plain_error("etcdserver: request is too large"));
     }
     Ok(())
 }

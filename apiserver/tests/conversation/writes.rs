@@ -250,7 +250,24 @@ async fn namespaces_admit_objects_or_not() {
 async fn objects_too_large_are_refused() {
     let world = World::new();
     let mut map = config_map("a");
-    map.data["data"] = json!({"a": "x".repeat(1_600_000)});
+    map.data["data"] = json!({"a": "x".repeat(1_100_000)});
+    let refused = refusal(world.config_maps().create(&PostParams::default(), &map).await);
+    assert_eq!(
+        refused.message,
+        "ConfigMap \"a\" is invalid: []: Too long: may not be more than 1048576 bytes"
+    );
+    let env = json!({"containers": [{"name": "c", "image": "i", "env": [{"name": "A", "value": "x".repeat(1_600_000)}]}]});
+    let refused = refusal(
+        world
+            .api("v1", "Pod")
+            .create(&PostParams::default(), &pod("p", env))
+            .await,
+    );
+    assert_eq!(
+        (refused.code, refused.message.as_str()),
+        (500, "etcdserver: request is too large")
+    );
+    map.data["data"] = json!({"a": "x".repeat(3_200_000)});
     assert_eq!(
         refusal(world.config_maps().create(&PostParams::default(), &map).await).code,
         413
