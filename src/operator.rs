@@ -184,7 +184,7 @@ fn start_controllers(
         clusters,
     };
     let queues = &context.queues;
-    feeds::start(parts, reader, &context.cache, queues, mirrors, stop);
+    feeds::start(parts, reader, context, mirrors, stop);
     macro_rules! start {
         ($name:literal, $concurrency:literal, $queue:ident, $reader:ident, $reconcile:expr) => {{
             let controller = control(

@@ -8,13 +8,16 @@ use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Context;
 use super::queue::{Mirror, Queues};
+use super::task::author;
 use crate::api::{
     ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition, labels,
 };
 use crate::cache::Cache;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
+use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
 
@@ -37,6 +40,7 @@ pub struct Mirrors {
 struct Wiring {
     cache: Arc<Cache>,
     queues: Arc<Queues>,
+    ledger: Ledger,
     mirrors: Mirrors,
 }
 
@@ -204,6 +208,11 @@ impl Wiring {
     fn task(&self, change: &Change<Task>) {
         let object = change.object();
         self.mirrors.tasks.changed(change);
+        let uid = object.uid().unwrap_or_default();
+        match change {
+            Change::Put(..) => self.ledger.fences().seen_author(&uid, &author(object)),
+            Change::Removed(_) => self.ledger.fences().forget(&uid),
+        }
         self.cache.task_changed(&key_of(object.as_ref()));
         self.queues.tasks.push(key_of(object.as_ref()));
         self.queues.clusters.push_named(&object.spec.cluster);
@@ -303,14 +312,15 @@ fn trim_node(node: &mut Node) {
 pub fn start(
     feeds: &mut JoinSet<()>,
     client: &Client,
-    cache: &Arc<Cache>,
-    queues: &Arc<Queues>,
+    context: &Context,
     mirrors: Mirrors,
     stop: &CancellationToken,
 ) {
+    let (cache, queues) = (&context.cache, &context.queues);
     let wiring = Arc::new(Wiring {
         cache: cache.clone(),
         queues: queues.clone(),
+        ledger: context.ledger.clone(),
         mirrors,
     });
     macro_rules! feed {

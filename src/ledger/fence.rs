@@ -142,6 +142,14 @@ impl Fences {
         entry.at
     }
 
+    /// An authorising write was seen. A process that does not plan yet says so too: when it takes over, it has been
+    /// waiting all the while.
+    pub fn seen_author(&self, uid: &str, author: &str) {
+        if !author.is_empty() {
+            self.first_seen(uid, author);
+        }
+    }
+
     /// How long F3 asks to wait before "no Pod" means that none can come; `None`: no need to wait (any more).
     /// `author` is the value of `authorised-by`, empty if nobody authorised.
     pub fn wait(&self, uid: &str, author: &str, process: &str) -> Option<Duration> {
@@ -255,6 +263,23 @@ mod tests {
         assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Create);
         pass(5).await;
         assert_eq!(fences.permit("u", "me.1", "me"), PodPermit::Authorise);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f3_a_process_that_looked_on_need_not_wait_when_it_takes_over() {
+        let fences = Fences::default();
+        fences.seen_author("u", "other");
+        pass(31).await;
+        fences.seen_author("u", "other");
+        assert_eq!(fences.wait("u", "other", "me"), None);
+        fences.seen_author("u", "third");
+        assert_eq!(fences.wait("u", "third", "me"), Some(FENCE));
+        fences.seen_author("v", "");
+        assert_eq!(
+            fences.wait("v", "other", "me"),
+            Some(FENCE),
+            "nobody had authorised it"
+        );
     }
 
     #[tokio::test(start_paused = true)]
