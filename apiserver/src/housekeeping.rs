@@ -1,4 +1,4 @@
-//! The server's own controllers: garbage collection by owner references, the end of namespaces and of definitions.
+//! The server's own controllers: garbage collection by owner references, the end of namespaces, definitions and Events.
 //!
 //! They run when they are told to, look only at what a write brought up, and stop when nothing is left to look at.
 
@@ -39,6 +39,7 @@ pub(crate) fn bootstrap(state: &mut State) {
 /// Looks at all that is queued, and at what comes up thereby. Returns how many things were looked at.
 pub(crate) fn settle(state: &mut State) -> usize {
     let mut looked_at = 0_usize;
+    expire_events(state);
     while let Some(work) = state.next_work() {
         looked_at = looked_at.saturating_add(1);
         if let Err(refusal) = look_at(state, &work) {
@@ -46,6 +47,18 @@ pub(crate) fn settle(state: &mut State) -> usize {
         }
     }
     looked_at
+}
+
+fn expire_events(state: &mut State) {
+    let Some(kind) = state.registry.get("", "v1", "events") else {
+        return;
+    };
+    while let Some(event) = state.next_expired() {
+        if let Err(refusal) = state.remove(&kind, Value::clone(&event)) {
+            tracing::warn!(%refusal, "an Event could not be removed");
+            return;
+        }
+    }
 }
 
 fn look_at(state: &mut State, work: &Work) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::object::{self, text};
@@ -10,6 +11,9 @@ use crate::registry::{Kind, Registry, Role, custom};
 use crate::source::Sources;
 use crate::status::Refusal;
 use crate::store::{Collection, JournalError, Key, Store};
+
+/// Events go an hour after they were last written.
+const EVENTS_LIVE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Something that the controllers of the server itself should look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,8 @@ pub(crate) struct State {
     /// What is to be looked at, each thing once, in the order it came up.
     queue: VecDeque<Work>,
     queued: BTreeSet<Work>,
+    /// Events by the time at which they go, unless they were written again since: key and version.
+    expiring: VecDeque<(Timestamp, Key, u64)>,
 }
 
 impl State {
@@ -46,6 +52,7 @@ impl State {
             dependents: HashMap::new(),
             queue: VecDeque::new(),
             queued: BTreeSet::new(),
+            expiring: VecDeque::new(),
         };
         state.adopt_stored();
         state
@@ -60,8 +67,34 @@ impl State {
                     self.serve(value);
                 }
                 self.note(&collection, key, value);
+                if Self::is_events(&collection) {
+                    self.expire_later(key.clone(), value);
+                }
             }
         }
+    }
+
+    fn is_events(collection: &Collection) -> bool {
+        collection.group.is_empty() && &*collection.plural == "events"
+    }
+
+    fn expire_later(&mut self, key: Key, event: &Value) {
+        let now = self.sources.now();
+        let at = now.checked_add(EVENTS_LIVE).unwrap_or(Timestamp::MAX);
+        self.expiring.push_back((at, key, object::version(event)));
+    }
+
+    /// The next Event whose time is over.
+    pub(crate) fn next_expired(&mut self) -> Option<Arc<Value>> {
+        let now = self.sources.now();
+        while self.expiring.front().is_some_and(|(at, _, _)| *at <= now) {
+            let (_, key, version) = self.expiring.pop_front()?;
+            let found = self.store.get(&Collection::new("", "events"), &key);
+            if let Some(event) = found.filter(|event| object::version(event) == version) {
+                return Some(event);
+            }
+        }
+        None
     }
 
     fn is_definition(collection: &Collection) -> bool {
@@ -83,6 +116,9 @@ impl State {
             self.serve(&written);
         }
         self.note(&kind.collection, &key, &written);
+        if kind.role == Role::Event {
+            self.expire_later(key, &written);
+        }
         Ok(written)
     }
 

@@ -148,6 +148,20 @@ fn check_finalizer(kind: &Kind, finalizer: &Value, field: &str, causes: &mut Vec
     }
 }
 
+/// What is not wrong with a custom object but unwise: finalizers that are new and carry no domain.
+pub fn warnings(kind: &Kind, old: Option<&Value>, new: &Value) -> Vec<String> {
+    let is_known = |name: &str| old.is_some_and(|old| object::finalizers(old).any(|known| known == name));
+    object::finalizers(new)
+        .filter(|name| kind.is_custom() && !name.contains('/') && !STANDARD_FINALIZERS.contains(name) && !is_known(name))
+        .map(|name| {
+            format!(
+                "metadata.finalizers: \"{name}\": prefer a domain-qualified finalizer name to avoid accidental conflicts \
+                 with other finalizer writers"
+            )
+        })
+        .collect()
+}
+
 /// What a replacement may not change, beside what [`check`] finds.
 pub fn check_update(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();

@@ -29,6 +29,7 @@ pub(super) fn create(
 ) -> Result<Answer, Refusal> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let value = body::decode(call, &target.kind, options.validation, warnings)?;
+    warnings.extend(meta::warnings(&target.kind, None, &value));
     insert(state, target, value, &options, Writing::Update).map(|value| Answer::created(&target.kind, value))
 }
 

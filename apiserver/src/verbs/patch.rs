@@ -6,6 +6,7 @@ use super::body::Origin;
 use super::create::{self, Writing};
 use super::{Answer, body, find, update};
 use crate::managed;
+use crate::meta;
 use crate::object;
 use crate::patch::{PatchError, json, merge, strategic};
 use crate::registry::Kind;
@@ -35,6 +36,7 @@ pub(super) fn patch(
     body::conform(kind, &mut new, &[], options.validation, Origin::Patch, warnings)?;
     update::check_name(target, &new)?;
     create::place_existing(target, &mut new)?;
+    warnings.extend(meta::warnings(kind, Some(&old), &new));
     let written = update::store(state, target, &old, new, &options, Writing::Update)?;
     Ok(Answer::ok(kind, written))
 }

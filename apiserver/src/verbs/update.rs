@@ -8,6 +8,7 @@ use super::create::{self, Writing};
 use super::{Answer, body, find};
 use crate::definition;
 use crate::managed;
+use crate::meta;
 use crate::object::{self, text};
 use crate::registry::{Kind, Role};
 use crate::request::{Call, Target, WriteOptions};
@@ -48,6 +49,7 @@ pub(super) fn replace(
         );
         return Err(Refusal::conflict(kind, &target.name, &why));
     }
+    warnings.extend(meta::warnings(kind, Some(&old), &value));
     let written = store(state, target, &old, value, &options, Writing::Update)?;
     Ok(Answer::ok(kind, written))
 }

@@ -1,6 +1,6 @@
 //! Lists: selection, pages, versions.
 
-use kube::api::{DeleteParams, ListParams, PostParams, VersionMatch};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, VersionMatch};
 use serde_json::json;
 
 use super::*;
@@ -165,5 +165,50 @@ async fn metadata_alone_and_events_of_both_groups() {
     assert_eq!(
         (&new.data["note"], &new.data["regarding"]["name"]),
         (&json!("hello"), &json!("p"))
+    );
+}
+
+#[tokio::test]
+async fn events_live_for_an_hour_after_their_last_write() {
+    let world = World::new();
+    let events = world.api("v1", "Event");
+    let event = |name: &str| {
+        object(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "reason": "R", "message": "m", "type": "Normal",
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"},
+        }))
+    };
+    events
+        .create(&PostParams::default(), &event("once"))
+        .await
+        .unwrap();
+    events
+        .create(&PostParams::default(), &event("again"))
+        .await
+        .unwrap();
+    world.pass(1800);
+    events
+        .patch(
+            "again",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"count": 2})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        names(&events.list(&ListParams::default()).await.unwrap()),
+        ["again", "once"]
+    );
+    world.pass(1801);
+    world.server.settle();
+    assert_eq!(
+        names(&events.list(&ListParams::default()).await.unwrap()),
+        ["again"]
+    );
+    world.pass(1800);
+    world.server.settle();
+    assert_eq!(
+        names(&events.list(&ListParams::default()).await.unwrap()),
+        Vec::<&str>::new()
     );
 }
