@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::go;
+
 /// Decodes JSON. Of a field that is given twice the last value counts; its path is returned.
 ///
 /// # Errors
@@ -38,6 +40,28 @@ pub fn strict_faults(duplicates: &[String], unknown: &[String]) -> Vec<String> {
         .chain(unknown.iter().map(|path| format!("unknown field \"{path}\"")))
         .collect()
 }
+
+/// Writes whole numbers as such: `1.0` becomes `1`, as it does when the server stores an object. To be done after the
+/// validation, which tells them apart.
+pub fn settle(value: &mut Value) {
+    match value {
+        Value::Number(n) if n.is_f64() => {
+            let whole = n
+                .as_f64()
+                .filter(|f| f.fract() == 0.0 && f.abs() < WHOLE_MAX)
+                .map(go::truncated);
+            if let Some(whole) = whole {
+                *value = Value::from(whole);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Object(map) => map.values_mut().for_each(settle),
+        _ => {}
+    }
+}
+
+/// Floats from here on are not held by 64 bits as whole numbers.
+const WHOLE_MAX: f64 = 9.2e18;
 
 struct Seed<'d> {
     at: String,

@@ -35,6 +35,43 @@ pub(super) fn check(node: &Node, value: &Value, at: &Path<'_>, errors: &mut Vec<
     }
 }
 
+/// The first value of an embedded resource that cannot be decoded at all.
+pub(super) fn misfit(node: &Node, value: &Value, at: &Path<'_>) -> Option<FieldError> {
+    if !node.has_embedded {
+        return None;
+    }
+    match value {
+        Value::Object(map) => map.iter().find_map(|(name, value)| {
+            if node.embedded
+                && let Some(fault) = resource_misfit(name, value, at)
+            {
+                return Some(fault);
+            }
+            match node.properties.get(name) {
+                Some(sub) => misfit(sub, value, &Path::Field(at, name)),
+                None => misfit(node.additional()?, value, &Path::Key(at, name)),
+            }
+        }),
+        Value::Array(items) => {
+            let sub = node.items.as_deref()?;
+            items
+                .iter()
+                .enumerate()
+                .find_map(|(i, item)| misfit(sub, item, &Path::Index(at, i)))
+        }
+        _ => None,
+    }
+}
+
+fn resource_misfit(name: &str, value: &Value, at: &Path<'_>) -> Option<FieldError> {
+    let why = match name {
+        "apiVersion" | "kind" if !value.is_string() => "must be a string".to_owned(),
+        "metadata" => metadata::misfit(value)?,
+        _ => return None,
+    };
+    Some(FieldError::invalid(at.field(name), value.clone(), why))
+}
+
 fn resource(map: &Map<String, Value>, at: &Path<'_>, errors: &mut Vec<FieldError>) {
     for name in ["apiVersion", "kind"] {
         let place = at.field(name);

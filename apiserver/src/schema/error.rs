@@ -133,18 +133,15 @@ impl fmt::Display for FieldError {
 }
 
 /// Why a schema was refused: what the server says about the CustomResourceDefinition that has it.
-///
-/// The fields are relative to the schema (`properties[spec].type`); [`SchemaError::under`] puts the place of the
-/// schema before them.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
 pub struct SchemaError {
-    /// What is wrong, in the order of the texts.
+    /// What is wrong.
     pub errors: Vec<FieldError>,
 }
 
 impl SchemaError {
-    /// The errors with the schema's place before their fields, for example `spec.versions[0].schema.openAPIV3Schema`.
+    /// The errors of a schema that was compiled without its place, with the place before their fields.
     pub fn under(&self, place: &str) -> Vec<FieldError> {
         let mut errors = self.errors.clone();
         for error in &mut errors {

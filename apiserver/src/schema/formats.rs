@@ -105,7 +105,7 @@ fn text_check(name: &str) -> Option<Check> {
     let any = "[0-9a-f]{4}";
     Some(match name {
         "bsonobjectid" => matching("(?i)^[0-9a-f]{24}$")?,
-        "uri" => Check::Function(|text| Url::parse(text).is_some()),
+        "uri" => Check::Function(|text| Url::parse(text).is_ok()),
         "email" => Check::Function(is_email),
         "hostname" => Check::Function(is_hostname),
         "ipv4" => Check::Function(|text| ip(text).is_some() && text.contains('.')),
@@ -215,6 +215,32 @@ fn is_dot_atom(text: &str) -> bool {
             .all(|part| !part.is_empty() && part.chars().all(atom))
 }
 
+/// The bytes that Base64 stands for.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    is_base64(text).then_some(())?;
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut bits, mut count) = (0u32, 0u32);
+    for c in text.bytes().filter(|c| *c != b'=') {
+        let value = match c {
+            b'A'..=b'Z' => c.checked_sub(b'A')?,
+            b'a'..=b'z' => c.checked_sub(b'a')?.checked_add(26)?,
+            b'0'..=b'9' => c.checked_sub(b'0')?.checked_add(52)?,
+            b'+' => 62,
+            _ => 63,
+        };
+        bits = (bits << 6 | u32::from(value)) & 0xffff;
+        count = count.saturating_add(6);
+        if count >= 8 {
+            count = count.saturating_sub(8);
+            bytes.push(
+                bits.checked_shr(count)
+                    .and_then(|byte| u8::try_from(byte & 0xff).ok())?,
+            );
+        }
+    }
+    Some(bytes)
+}
+
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let padding = text.len().saturating_sub(body.len());
@@ -226,7 +252,7 @@ fn is_base64(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
-fn is_date(text: &str) -> bool {
+pub(crate) fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     let shape = bytes.len() == 10
         && bytes.iter().enumerate().all(|(i, byte)| {
@@ -240,7 +266,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// A date, a `T`, and a time of day with its offset, whose hours, minutes and seconds are compared as text.
-fn is_date_time(text: &str) -> bool {
+pub(crate) fn is_date_time(text: &str) -> bool {
     static SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         re::compile(r"^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$").ok()
     });
@@ -256,39 +282,42 @@ fn is_date_time(text: &str) -> bool {
     is_date(date) && at_most(1, "23") && at_most(2, "59") && at_most(3, "59")
 }
 
-/// Go's durations, or numbers with units in words such as `3 days`.
 fn is_duration(text: &str) -> bool {
-    const UNITS: [&[&str]; 8] = [
-        &["ns", "nano"],
-        &["us", "µs", "micro"],
-        &["ms", "milli"],
-        &["s", "sec"],
-        &["m", "min"],
-        &["h", "hr", "hour"],
-        &["d", "day"],
-        &["w", "wk", "week"],
-    ];
+    duration(text).is_some()
+}
+
+/// The nanoseconds of a duration: Go's, or numbers with units in words such as `3 days`.
+pub(crate) fn duration(text: &str) -> Option<i64> {
     static PART: LazyLock<Option<Regex>> = LazyLock::new(|| re::compile(r"(\d+)\s*([A-Za-zµ]+)").ok());
-    if super::time::parse_duration(text).is_some() {
-        return true;
+    const UNITS: [(&[&str], i64); 8] = [
+        (&["ns", "nano"], 1),
+        (&["us", "µs", "micro"], 1_000),
+        (&["ms", "milli"], 1_000_000),
+        (&["s", "sec"], 1_000_000_000),
+        (&["m", "min"], 60_000_000_000),
+        (&["h", "hr", "hour"], 3_600_000_000_000),
+        (&["d", "day"], 86_400_000_000_000),
+        (&["w", "wk", "week"], 604_800_000_000_000),
+    ];
+    if let Some(nanos) = super::time::parse_duration(text) {
+        return Some(nanos);
     }
-    let Some(part) = PART.as_ref() else {
-        return false;
-    };
-    let mut known = false;
-    for parts in part.captures_iter(text) {
-        let (Some(number), Some(unit)) = (parts.get(1), parts.get(2)) else {
-            continue;
-        };
-        if number.as_str().parse::<i64>().is_err() {
-            return false;
+    let mut total = None;
+    for parts in PART.as_ref()?.captures_iter(text) {
+        let number: i64 = parts.get(1)?.as_str().parse().ok()?;
+        let unit = parts.get(2)?.as_str().to_lowercase();
+        for (names, nanos) in UNITS {
+            if names.contains(&unit.as_str()) || names.last().is_some_and(|name| unit.starts_with(name)) {
+                total = Some(number.saturating_mul(nanos).saturating_add(total.unwrap_or(0)));
+            }
         }
-        let unit = unit.as_str().to_lowercase();
-        known |= UNITS.iter().any(|names| {
-            names.contains(&unit.as_str()) || names.last().is_some_and(|name| unit.starts_with(name))
-        });
     }
-    known
+    total
+}
+
+/// Whether a text is a UUID of any version.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    Format::of(Type::String, "uuid").is_some_and(|format| format.takes(text))
 }
 
 fn digits_of(text: &str) -> String {

@@ -2,10 +2,13 @@
 //! values validated, all in its own words.
 //!
 //! Everything here is a pure function of JSON values. [`Schema::from_json`] compiles a structural OpenAPI v3 schema
-//! once; the order at a request is [`decode()`], [`Schema::default`], [`Schema::prune`], [`Schema::validate`].
+//! once; the order at a request is [`decode()`], [`Schema::decode_error`], [`Schema::default`],
+//! [`Schema::prune`], [`Schema::validate`], [`settle`].
 
+mod cel;
 mod correlate;
 mod decode;
+mod defaults;
 mod embedded;
 mod error;
 mod finding;
@@ -13,32 +16,30 @@ mod formats;
 mod go;
 mod lists;
 mod metadata;
-#[allow(dead_code, reason = "the rules are not evaluated yet")]
 mod node;
 mod number;
 mod place;
 mod props;
 mod prune;
 mod re;
-#[allow(dead_code, reason = "the rules are not evaluated yet")]
 mod rules;
 mod spec;
 mod structural;
 #[cfg(test)]
 mod tests;
 mod time;
-#[allow(dead_code, reason = "the rules use the rest of it")]
 mod url;
 mod validate;
 
 use serde_json::Value;
 
-pub use decode::{decode, strict_error, strict_faults};
+pub use decode::{decode, settle, strict_error, strict_faults};
 pub use error::{ErrorKind, FieldError, SchemaError};
 
 use correlate::Pair;
 use error::Path;
 use node::Node;
+use place::Place;
 use props::Props;
 
 /// A compiled schema of one version of a custom resource.
@@ -51,18 +52,42 @@ impl Schema {
     /// Compiles `spec.versions[].schema.openAPIV3Schema`.
     ///
     /// # Errors
-    /// The schema is not structural, or says something that the server refuses.
+    /// The schema is not structural, or says something that the server refuses. The fields are below that of the
+    /// schema.
     pub fn from_json(schema: &Value) -> Result<Self, SchemaError> {
+        Self::from_json_at(schema, "")
+    }
+
+    /// As [`Schema::from_json`], with the place of the schema in front of the errors' fields:
+    /// `spec.versions[0].schema.openAPIV3Schema`, or `spec.validation.openAPIV3Schema` when all versions have the same.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_json_at(schema: &Value, place: &str) -> Result<Self, SchemaError> {
         let props: Props = serde_json::from_value(schema.clone()).map_err(|error| SchemaError {
-            errors: vec![FieldError::invalid("", "", error.to_string())],
+            errors: vec![FieldError::invalid(place, "", error.to_string())],
         })?;
-        let mut errors = structural::check(&props);
-        errors.extend(spec::check(&props));
+        let place = Place::of(place);
+        let mut errors = structural::check(&props, &place);
+        if errors.is_empty() {
+            errors = defaults::check(&props, &place);
+        }
+        errors.extend(spec::check(&props, &place));
+        if errors.is_empty() {
+            errors.extend(spec::check_rules(&props, &place));
+        }
         if errors.is_empty() {
             let root = Node::compile(&props);
             return Ok(Self { root });
         }
         Err(SchemaError { errors })
+    }
+
+    /// Why the object cannot be decoded at all: metadata of the wrong type, its own or that of an embedded resource.
+    /// The request is refused with that before anything else.
+    pub fn decode_error(&self, object: &Value) -> Option<String> {
+        let own = object.get("metadata").and_then(metadata::misfit);
+        own.or_else(|| embedded::misfit(&self.root, object, &Path::Root).map(|fault| fault.to_string()))
     }
 
     /// Takes unknown fields out, and nulls where none may be. Returns the paths of the unknown fields, as strict field
@@ -95,6 +120,7 @@ impl Schema {
             .collect();
         embedded::check(&self.root, new, &Path::Root, &mut errors);
         self.lists(new, old, &mut errors);
+        self.rules(new, old, &mut errors);
         errors
     }
 
@@ -117,6 +143,7 @@ impl Schema {
             );
         }
         self.lists(new, Some(old), &mut errors);
+        self.rules(new, Some(old), &mut errors);
         errors
     }
 
@@ -126,6 +153,27 @@ impl Schema {
             old,
             node: &self.root,
         }
+    }
+
+    /// The rules, unless the object is not even of the shape that they rely on.
+    fn rules(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+        if !self.root.has_rules {
+            return;
+        }
+        let blocking = |error: &FieldError| {
+            use ErrorKind::{NotSupported, Required, TooLong, TooMany, TypeInvalid};
+            matches!(
+                error.kind,
+                NotSupported | Required | TooLong | TooMany | TypeInvalid
+            )
+        };
+        if errors.iter().any(blocking) {
+            let detail = "some validation rules were not checked because the object was invalid; correct the existing \
+                          errors to complete validation";
+            errors.push(FieldError::invalid("<nil>", Value::Null, detail));
+            return;
+        }
+        errors.extend(rules::check(&self.root, new, old));
     }
 
     /// Items that stand twice, unless that was so before.

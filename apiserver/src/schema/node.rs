@@ -6,9 +6,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::formats::Format;
-use super::props::{Additional as AdditionalProps, Props};
+use super::props::{Additional as AdditionalProps, Props, RuleProps};
 use super::re;
-use super::rules::Rule;
+use super::rules::{self, Rule};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub(crate) struct Node {
     /// Whether a list of unique items or an embedded resource stands anywhere in it.
     pub has_lists: bool,
     pub has_embedded: bool,
+    /// Whether a rule stands anywhere in it.
+    pub has_rules: bool,
     pub maximum: Option<f64>,
     pub exclusive_maximum: bool,
     pub minimum: Option<f64>,
@@ -168,6 +170,7 @@ impl Node {
             has_defaults: false,
             has_lists: false,
             has_embedded: false,
+            has_rules: false,
             maximum: props.maximum,
             exclusive_maximum: props.exclusive_maximum,
             minimum: props.minimum,
@@ -190,8 +193,24 @@ impl Node {
         };
         node.has_defaults = node.default.is_some() || node.children().any(|child| child.has_defaults);
         node.has_lists = node.list != ListType::Atomic || node.children().any(|child| child.has_lists);
+        node.rules = props.rules.iter().filter_map(|rule| node.rule(rule)).collect();
+        node.has_rules = !node.rules.is_empty() || node.children().any(|child| child.has_rules);
         node.has_embedded = node.embedded || node.children().any(|child| child.has_embedded);
         node
+    }
+
+    /// A schema that says no more than the type.
+    pub(crate) fn of_type(ty: Type) -> Self {
+        Self::compile(&Props {
+            ty: ty.name().to_owned(),
+            ..Props::default()
+        })
+    }
+
+    /// A rule of this schema; those that do not compile were refused before.
+    fn rule(&self, props: &RuleProps) -> Option<Rule> {
+        let field = rules::field_path(&props.field_path, self)?;
+        Rule::compile(props, &field).ok()
     }
 
     /// The schemas of the parts of a value.

@@ -92,11 +92,23 @@ fn whole(number: Num) -> Option<i64> {
 }
 
 fn multiple(spot: &Spot<'_>, data: Num, factor: f64, exact: bool, outcome: &mut Outcome) {
+    let shown = match data {
+        Num::Whole(_) if exact => Num::Whole(go::truncated(factor)),
+        _ => Num::Float(factor),
+    };
+    if shown.float() <= 0.0 {
+        let at = spot.at.dotted();
+        let factor = go::float(shown.float());
+        outcome.add(Finding {
+            message: format!("factor MultipleOf declared for {at} must be positive: {factor}"),
+            fault: Fault::Invalid,
+            at,
+            value: shown.value(),
+        });
+        return;
+    }
     let good = match data {
-        Num::Whole(n) if exact => match go::truncated(factor) {
-            0 => false,
-            factor => n.checked_rem(factor) == Some(0),
-        },
+        Num::Whole(n) if exact => n.checked_rem(go::truncated(factor)) == Some(0),
         data if factor < 1.0 => go::is_whole(1.0 / factor * data.float()),
         data => go::is_whole(data.float() / factor),
     };

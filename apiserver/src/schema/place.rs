@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-/// A path such as `properties[spec].items.type`; empty at the root.
+/// A path such as `properties[spec].items.type`, behind that of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place(String);
 
 impl Place {
-    pub(super) fn root() -> Self {
-        Self(String::new())
+    /// Where the schema itself stands; may be empty.
+    pub(super) fn of(schema: &str) -> Self {
+        Self(schema.to_owned())
     }
 
     /// A member of the schema.

@@ -54,6 +54,11 @@ pub(super) fn prune(node: &Node, object: &mut Value) -> Vec<String> {
     unknown
 }
 
+/// As `prune`, for a part of a resource.
+pub(super) fn prune_part(node: &Node, value: &mut Value) {
+    prune_value(&mut Walk::default(), value, Some(node), false);
+}
+
 fn is_resource_field(name: &str) -> bool {
     RESOURCE_FIELDS.contains(&name)
 }

@@ -16,13 +16,22 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(&translate(pattern))
         .size_limit(SIZE_MAX)
         .build()
-        .map_err(|error| first_line(&error.to_string()))
+        .map_err(|error| reason(pattern, &error.to_string()))
 }
 
-/// The last line of the crate's many-line report, which names the error.
-fn first_line(report: &str) -> String {
-    let line = report.lines().last().unwrap_or_default();
-    format!("error parsing regexp: {}", line.trim_start_matches("error: "))
+/// What is wrong, in Go's words where both have them, by the last line of the crate's report.
+fn reason(pattern: &str, report: &str) -> String {
+    let line = report
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let why = match line {
+        "unclosed group" => format!("missing closing ): `{pattern}`"),
+        "unopened group" => format!("unexpected ): `{pattern}`"),
+        other => other.to_owned(),
+    };
+    format!("error parsing regexp: {why}")
 }
 
 /// Writes Go's classes out, which are of ASCII only, and escapes what only Go takes literally.

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::error::{ErrorKind, FieldError};
+use super::node::Node;
 use super::place::Place;
 use super::props::{Additional, Items, Props, RuleProps};
+use super::rules::{self, Rule};
 
 /// The types that a schema may name.
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
@@ -29,11 +31,11 @@ struct Around {
 }
 
 /// What the server refuses in a schema besides its structure.
-pub(super) fn check(props: &Props) -> Vec<FieldError> {
+pub(super) fn check(props: &Props, root: &Place) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if props.nullable {
         errors.push(FieldError::forbidden(
-            Place::root().child("nullable"),
+            root.child("nullable"),
             "nullable cannot be true at the root",
         ));
     }
@@ -41,8 +43,85 @@ pub(super) fn check(props: &Props) -> Vec<FieldError> {
         root: true,
         ..Around::default()
     };
-    walk(&mut errors, props, &around, &Place::root());
+    walk(&mut errors, props, &around, root);
     errors
+}
+
+/// What is wrong with the rules, and defaults that the schema itself would refuse: looked at when nothing else is.
+pub(super) fn check_rules(props: &Props, root: &Place) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    compile(&mut errors, props, None, root);
+    errors
+}
+
+/// Compiles the rules of a schema and its parts. In parts that have no counterpart in the old object, since they stand
+/// below `uncorrelated`, no rule may compare with it.
+fn compile(errors: &mut Vec<FieldError>, props: &Props, uncorrelated: Option<&Place>, at: &Place) {
+    let items_uncorrelated = match props.list_type.as_deref() {
+        Some("map") => uncorrelated,
+        _ => uncorrelated.or(Some(at)),
+    };
+    if let Some(sub) = props.additional() {
+        compile(errors, sub, uncorrelated, &at.child("additionalProperties"));
+    }
+    for (name, sub) in &props.properties {
+        compile(errors, sub, uncorrelated, &at.child("properties").key(name));
+    }
+    if let Some(sub) = props.items() {
+        compile(errors, sub, items_uncorrelated, &at.child("items"));
+    }
+    for (i, rule) in props.rules.iter().enumerate() {
+        compile_rule(
+            errors,
+            props,
+            rule,
+            uncorrelated,
+            &at.child("x-kubernetes-validations").index(i),
+        );
+    }
+}
+
+fn compile_rule(
+    errors: &mut Vec<FieldError>,
+    props: &Props,
+    rule: &RuleProps,
+    uncorrelated: Option<&Place>,
+    at: &Place,
+) {
+    let field = match rule.field_path.as_str() {
+        "" => Some(String::new()),
+        path => rules::field_path(path, &Node::compile(props)),
+    };
+    let Some(field) = field else {
+        let path = rule.field_path.as_str();
+        errors.push(FieldError::invalid(
+            at.child("fieldPath"),
+            path,
+            "must be a valid path",
+        ));
+        return;
+    };
+    match Rule::compile(rule, &field) {
+        // The value is a struct whose members have an order of their own, so it is part of the text.
+        Err((member, why)) => {
+            let detail = format!("{}: {why}", rules::shown(rule));
+            errors.push(FieldError::bare(ErrorKind::Invalid, at.child(member), detail));
+        }
+        Ok(compiled) if compiled.uses_old_self() => {
+            if let Some(place) = uncorrelated {
+                let detail = format!(
+                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
+                );
+                errors.push(FieldError::invalid(at.child("rule"), rule.rule.as_str(), detail));
+            }
+        }
+        Ok(_) => {
+            if let Some(optional) = rule.optional_old_self {
+                let detail = "may not be set if oldSelf is not used in rule";
+                errors.push(FieldError::invalid(at.child("optionalOldSelf"), optional, detail));
+            }
+        }
+    }
 }
 
 fn walk(errors: &mut Vec<FieldError>, props: &Props, around: &Around, at: &Place) {
@@ -99,7 +178,7 @@ fn walk(errors: &mut Vec<FieldError>, props: &Props, around: &Around, at: &Place
 
 /// The members that are not supported, or not here.
 fn members(errors: &mut Vec<FieldError>, props: &Props, around: &Around, at: &Place) {
-    if !props.ty.is_empty() && props.ty != "null" && !TYPES.contains(&props.ty.as_str()) {
+    if !props.ty.is_empty() && !TYPES.contains(&props.ty.as_str()) {
         errors.push(not_supported(at.child("type"), &props.ty, &TYPES));
     }
     if props.default.is_some()

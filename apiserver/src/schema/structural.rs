@@ -15,11 +15,10 @@ enum Level {
 }
 
 /// What keeps a schema from being structural, in the order of the texts.
-pub(super) fn check(props: &Props) -> Vec<FieldError> {
+pub(super) fn check(props: &Props, root: &Place) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let root = Place::root();
-    structure(&mut errors, props, Level::Root, &root);
-    complete(&mut errors, props, Some(props), &root, &root);
+    structure(&mut errors, props, Level::Root, root);
+    complete(&mut errors, props, Some(props), root, root);
     errors.sort_by_key(ToString::to_string);
     errors
 }

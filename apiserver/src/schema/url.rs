@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::go;
+
 /// A URL that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
@@ -13,38 +15,47 @@ pub(crate) struct Url {
     path: String,
     /// What stands behind the question mark.
     query: String,
-    text: String,
 }
 
 impl Url {
-    /// Reads an absolute URL or an absolute path. `None` when it is neither.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-            return None;
+    /// Reads an absolute URL or an absolute path.
+    ///
+    /// # Errors
+    /// What is wrong with it, in Go's words.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("empty url".to_owned());
         }
-        let (scheme, rest) = split_scheme(text)?;
+        if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+            return Err("net/url: invalid control character in URL".to_owned());
+        }
+        let (scheme, rest) = split_scheme(text).ok_or("missing protocol scheme")?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut url = Self {
             scheme: scheme.to_ascii_lowercase(),
             host: String::new(),
             path: String::new(),
             query: query.to_owned(),
-            text: text.to_owned(),
         };
         if !rest.starts_with('/') {
             // A scheme makes it opaque, as in mailto:me; else it is relative.
-            return (!scheme.is_empty() || rest == "*").then_some(url);
+            let opaque = !scheme.is_empty() || rest == "*";
+            return if opaque {
+                Ok(url)
+            } else {
+                Err("invalid URI for request".to_owned())
+            };
         }
         let mut path = rest;
         if let Some(after) = rest.strip_prefix("//").filter(|_| !scheme.is_empty()) {
             let end = after.find('/').unwrap_or(after.len());
-            let (authority, below) = after.split_at_checked(end)?;
+            let (authority, below) = after.split_at_checked(end).unwrap_or((after, ""));
             url.host = host(authority)?;
             path = below;
         }
-        unescape(path)?;
+        unescape(path).ok_or_else(|| bad_escape(path))?;
         path.clone_into(&mut url.path);
-        Some(url)
+        Ok(url)
     }
 
     /// The host without the port and without brackets.
@@ -102,11 +113,6 @@ impl Url {
         pairs.sort();
         pairs
     }
-
-    /// The URL as written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 /// The scheme and what follows its colon. `None` for a colon with nothing before it.
@@ -124,33 +130,55 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The host of an authority, which may begin with user information.
-fn host(authority: &str) -> Option<String> {
+fn host(authority: &str) -> Result<String, String> {
     let host = match authority.rsplit_once('@') {
         Some((user, host)) => {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
-            if !user.chars().all(plain) {
-                return None;
+            if !user.chars().all(plain) || unescape(user).is_none() {
+                return Err("net/url: invalid userinfo".to_owned());
             }
-            unescape(user)?;
             host
         }
         None => authority,
     };
     if host.starts_with('[') {
-        let (inner, after) = host.rsplit_once(']')?;
-        let port_ok = after.is_empty() || is_port(after);
-        return (port_ok && inner.len() > 1).then(|| host.to_owned());
+        let (_, after) = host.rsplit_once(']').ok_or("missing ']' in host")?;
+        let good = after.is_empty() || is_port(after);
+        return if good {
+            Ok(host.to_owned())
+        } else {
+            Err(format!("invalid port {} after host", go::quote(after)))
+        };
     }
-    if let Some(colon) = host.rfind(':')
-        && !is_port(host.get(colon..)?)
+    if let Some(port) = host
+        .rfind(':')
+        .and_then(|colon| host.get(colon..))
+        .filter(|port| !is_port(port))
     {
-        return None;
+        return Err(format!("invalid port {} after host", go::quote(port)));
     }
     let plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(c);
-    if !host.chars().all(plain) {
-        return None;
+    if let Some(c) = host.chars().find(|c| !plain(*c)) {
+        return Err(format!(
+            "invalid character {} in host name",
+            go::quote(&c.to_string())
+        ));
     }
-    String::from_utf8(unescape(host)?).ok()
+    unescape(host)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| bad_escape(host))
+}
+
+/// The first escape that is none.
+fn bad_escape(text: &str) -> String {
+    let digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let escapes = text
+        .match_indices('%')
+        .map(|(at, _)| text.get(at..).unwrap_or_default());
+    let bad = escapes
+        .map(|rest| rest.chars().take(3).collect::<String>())
+        .find(|part| !digits(part.trim_start_matches('%')));
+    format!("invalid URL escape {}", go::quote(&bad.unwrap_or_default()))
 }
 
 fn is_port(text: &str) -> bool {
@@ -201,7 +229,7 @@ mod tests {
             "http://[::1]:8080/",
             "http://u:p@h/",
         ] {
-            assert!(Url::parse(good).is_some(), "{good}");
+            assert!(Url::parse(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -212,7 +240,7 @@ mod tests {
             "/%zz",
             "http://h\n/",
         ] {
-            assert!(Url::parse(bad).is_none(), "{bad}");
+            assert!(Url::parse(bad).is_err(), "{bad}");
         }
         let url = Url::parse("https://Example.com:80/a b/%20?b=2&a=1&a=x+y").unwrap();
         assert_eq!(

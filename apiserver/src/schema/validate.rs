@@ -282,8 +282,12 @@ fn member(node: &Node, spot: &Spot<'_>, name: &str, item: &Value, key: bool) -> 
     value(node, &below)
 }
 
-/// anyOf, oneOf, allOf and not. Their parts know what a field was before, but are not themselves tolerated.
+/// anyOf, oneOf, allOf and not. Their parts do not know what was before.
 fn combinations(node: &Node, spot: &Spot<'_>, outcome: &mut Outcome) {
+    let spot = &Spot {
+        before: None,
+        ..*spot
+    };
     any_of(node, spot, outcome);
     one_of(node, spot, outcome);
     let mut valid = 0usize;

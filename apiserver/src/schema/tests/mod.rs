@@ -1,3 +1,4 @@
 //! The room as a whole, against what real API servers said.
 
 mod fixtures;
+mod table;
