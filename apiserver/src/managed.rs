@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::fields::{self, ApplyError, ResetFields, Write};
+use crate::object;
 use crate::registry::{Kind, Role};
 use crate::request::WriteOptions;
 use crate::status::{Cause, Refusal};
@@ -44,6 +45,27 @@ pub(crate) fn track(
         now,
     };
     fields::track_update(old, new, &write, &types(kind));
+    if subresource == "scale" {
+        forget_time_of_scale(new);
+    }
+}
+
+/// The API server notes no time for what is written through `scale`; entries without one come first.
+fn forget_time_of_scale(value: &mut Value) {
+    let entries = object::meta_mut(value)
+        .get_mut("managedFields")
+        .and_then(Value::as_array_mut);
+    let Some(entries) = entries else { return };
+    for entry in entries
+        .iter_mut()
+        .filter(|entry| object::text(entry, &["subresource"]) == "scale")
+    {
+        object::put(entry, "time", None);
+    }
+    entries.sort_by_key(|entry| {
+        let text = |name: &str| object::text(entry, &[name]).to_owned();
+        (text("operation") != "Apply", text("time"))
+    });
 }
 
 /// Merges an applied configuration into an object, or into nothing.

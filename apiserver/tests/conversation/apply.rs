@@ -130,3 +130,32 @@ async fn an_apply_says_what_it_applies() {
     );
     assert_eq!(refused.message, "invalid object type: /, Kind=");
 }
+
+#[tokio::test]
+async fn scaling_takes_the_field_over_and_notes_no_time() {
+    let world = World::new();
+    world.define_widgets().await;
+    let widgets = world.widgets();
+    widgets
+        .create(&PostParams::default(), &widget("a"))
+        .await
+        .unwrap();
+    let scale = Patch::Merge(json!({"spec": {"replicas": 5}}));
+    widgets
+        .patch_scale("a", &PatchParams::default(), &scale)
+        .await
+        .unwrap();
+    let entries = widgets.get("a").await.unwrap().metadata.managed_fields.unwrap();
+    assert_eq!(
+        (entries[0].subresource.as_deref(), &entries[0].time),
+        (Some("scale"), &None)
+    );
+    assert_eq!(
+        entries[0].fields_v1.as_ref().unwrap().0,
+        json!({"f:spec": {"f:size": {}}})
+    );
+    assert_eq!(
+        entries[1].fields_v1.as_ref().unwrap().0,
+        json!({"f:spec": {".": {}, "f:color": {}}})
+    );
+}
