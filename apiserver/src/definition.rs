@@ -127,7 +127,9 @@ fn check_versions(definition: &Value) -> Vec<Cause> {
         match at(version, &["schema", "openAPIV3Schema"]) {
             None => causes.push(Cause::required(place, "schemas are required")),
             Some(schema) => {
-                let errors = Schema::from_json(schema).err().map(|error| error.under(&place));
+                let errors = Schema::from_json_at(schema, &place)
+                    .err()
+                    .map(|error| error.errors);
                 causes.extend(errors.into_iter().flatten().map(Cause::from));
             }
         }

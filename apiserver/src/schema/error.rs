@@ -140,22 +140,6 @@ pub struct SchemaError {
     pub errors: Vec<FieldError>,
 }
 
-impl SchemaError {
-    /// The errors of a schema that was compiled without its place, with the place before their fields.
-    pub fn under(&self, place: &str) -> Vec<FieldError> {
-        let mut errors = self.errors.clone();
-        for error in &mut errors {
-            let gap = if error.field.is_empty() || error.field.starts_with('[') {
-                ""
-            } else {
-                "."
-            };
-            error.field = format!("{place}{gap}{}", error.field);
-        }
-        errors
-    }
-}
-
 /// The way to a value, built on the stack while a check descends and written out only for an error.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'a> {

@@ -19,6 +19,9 @@ pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Str
     if let Some(custom) = &kind.custom {
         let mut unknown = Vec::new();
         if let Some(schema) = &custom.schema {
+            if let Some(why) = schema.decode_error(value) {
+                return Err(why);
+            }
             schema.default(value);
             unknown = schema.prune(value);
         }

@@ -62,6 +62,9 @@ pub(crate) fn insert(
     }
     strategy::prepare_create(kind, &mut value);
     check(kind, &value, None, "")?;
+    if kind.custom.is_some() {
+        crate::schema::settle(&mut value);
+    }
     check_size(&value)?;
     let key = Key::new(object::namespace(&value), object::name(&value));
     if let Some(existing) = state.store.get(&kind.collection, &key) {

@@ -112,6 +112,9 @@ pub(crate) fn store(
     }
     strategy::prepare_update(kind, &target.subresource, old, &mut new);
     create::check(kind, &new, Some(old), &target.subresource)?;
+    if kind.custom.is_some() {
+        crate::schema::settle(&mut new);
+    }
     create::check_size(&new)?;
     object::set_meta(
         &mut new,
