@@ -30,6 +30,7 @@ mod server;
 pub mod source;
 mod state;
 pub mod status;
+pub mod storage;
 pub mod store;
 mod strategy;
 mod stream;
