@@ -175,19 +175,19 @@ async fn a_crash_at_any_write_of_a_daemons_life_duplicates_and_leaks_nothing() {
     killings.end(resting).await;
 }
 
-/// Three replicas of which two may be missing and one too many, ready to be rolled on.
+/// Two replicas of which one may be missing and one too many, ready to be rolled on.
 async fn settle(space: &Space) {
-    let bounds = json!({ "minimumHealthyPercent": 33, "maximumPercent": 134 });
-    let spec = json!({ "desiredCount": 3, "deploymentConfiguration": bounds });
+    let bounds = json!({ "minimumHealthyPercent": 50, "maximumPercent": 150 });
+    let spec = json!({ "desiredCount": 2, "deploymentConfiguration": bounds });
     space.service(SERVICE, "web:1", spec).await;
     space.rolled_out(SERVICE, "web:1", 120).await;
     space.steady(SERVICE, 60).await;
 }
 
-/// A rollout, from the change of the task definition until three tasks of the new one run and nothing else.
+/// A rollout, from the change of the task definition until two tasks of the new one run and nothing else.
 async fn roll(space: Space) {
     update(&space).await;
-    let tasks = space.running(SERVICE, 3, LIFETIME).await;
+    let tasks = space.running(SERVICE, 2, LIFETIME).await;
     assert!(tasks.iter().all(|t| t.spec.task_definition == "web:2"));
     space.steady(SERVICE, LIFETIME).await;
 }
