@@ -88,7 +88,7 @@ impl Cache {
             && self.budgets.synced()
     }
 
-    /// Keeps the world in step with a change of the clusters or namespaces.
+    /// Keeps the world in step with a change of the clusters or of the namespaces.
     pub fn clusters_changed(&self) {
         let namespaces = self.namespaces.all();
         let clusters = self.clusters.all();
@@ -185,5 +185,30 @@ impl Cache {
             .map(effective_request)
             .collect();
         Resources::sum(&requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+    use super::*;
+
+    #[test]
+    fn the_world_knows_which_namespaces_are_being_deleted() {
+        let cache = Cache::default();
+        for (name, deleted) in [("going", Some(Time(Timestamp::UNIX_EPOCH))), ("stays", None)] {
+            cache.namespaces.put(Namespace {
+                metadata: ObjectMeta {
+                    name: Some(name.to_owned()),
+                    deletion_timestamp: deleted,
+                    ..ObjectMeta::default()
+                },
+                ..Namespace::default()
+            });
+        }
+        cache.clusters_changed();
+        let world = cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+        assert!(world.leaving_namespaces.iter().eq(["going"]));
     }
 }

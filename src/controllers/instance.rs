@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
+use tokio::time::Instant;
 use tracing::error;
 
 use super::Context;
@@ -21,6 +22,7 @@ use crate::ledger::describe::{Bound, Surroundings, describe};
 use crate::ledger::lane::Due;
 use crate::ledger::membership::GRACE;
 use crate::ledger::outcome::Outcome;
+use crate::ledger::pod::belongs;
 use crate::ledger::random_id;
 use crate::ledger::service::Placed;
 use crate::plan;
@@ -53,6 +55,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let fences = context.ledger.fences();
     // from the first look at an instance until its daemons have their Pods, replicas give way
     let lane = object.status.is_none().then(|| context.ledger.lane().enter());
+    let looked = Instant::now();
     let outcome = context
         .ledger
         .describe_instance(&key.name, |newest| {
@@ -75,7 +78,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let put_off = match outcome {
         Outcome::Applied(described) => {
             let lane = lane.or_else(|| (!described.given.is_empty()).then(|| context.ledger.lane().enter()));
-            context.ledger.start_given(&key.name, &described.given).await;
+            context
+                .ledger
+                .start_given(&key.name, &described.given, looked)
+                .await;
             drop(lane);
             described.put_off
         }
@@ -180,7 +186,11 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
         }
         wake = Some(UNSEEN);
         if let Some(spec) = wanted(&world, object, entry) {
-            context.ledger.create_and_run(&key, spec).await;
+            let ledger = &context.ledger;
+            let looked = Instant::now();
+            if ledger.pods_ended(&key).await && ledger.still_reserved(&object.name_any(), &key).await {
+                ledger.create_and_run(&key, spec, looked).await;
+            }
             continue;
         }
         let reason = "the task was no longer wanted before it was created";
@@ -209,7 +219,12 @@ async fn end_orphans(context: &Context, instance: &str, node_exists: bool) {
             continue;
         }
         let key = Key::new(pod.namespace().unwrap_or_default(), task);
-        if context.cache.tasks.get(&key).is_some() || !context.ledger.task_is_gone(&key).await {
+        let owned = context
+            .cache
+            .tasks
+            .get(&key)
+            .is_some_and(|task| belongs(&task, &pod));
+        if owned || !context.ledger.owner_is_gone(&key, &pod).await {
             continue;
         }
         if pod.metadata.deletion_timestamp.is_none() && !pod_ended(&pod) {
@@ -228,7 +243,8 @@ async fn end_orphans(context: &Context, instance: &str, node_exists: bool) {
 fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Option<TaskSpec> {
     let reference = entry.service.as_ref()?;
     let service = world.services.get(&Key::new(&entry.namespace, &reference.name))?;
-    if service.uid != reference.uid || service.deleting {
+    if service.uid != reference.uid || service.deleting || world.leaving_namespaces.contains(&entry.namespace)
+    {
         return None;
     }
     let status = object.status.as_ref().map(|s| s.status).unwrap_or_default();

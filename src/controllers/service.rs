@@ -74,6 +74,9 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         context.applier.ensure_hold(&key.namespace).await;
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;
+    for instance in &report.release {
+        context.queues.instances.push_named(instance);
+    }
     publish(&context, &object, &report.said).await;
     context.applier.keep_floor(&object, floor(&service)).await;
     if deleting {

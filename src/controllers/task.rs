@@ -19,6 +19,7 @@ use crate::cache::store::key_of;
 use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
 use crate::ledger::outcome::Outcome;
+use crate::ledger::pod::belongs;
 use crate::ledger::task::{cut, stopped_status};
 use crate::plan::start_task;
 use crate::plan::world::Key;
@@ -60,11 +61,7 @@ pub(super) fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
         .cache
         .pods
         .get(&Key::new(task.namespace().unwrap_or_default(), name))?;
-    let owned = pod
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == task.metadata.uid.as_ref());
-    Some(pod).filter(|_| owned)
+    Some(pod).filter(|pod| belongs(task, pod))
 }
 
 pub(super) fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
@@ -152,25 +149,35 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
         };
     }
     let key = key_of(task);
+    let permit = context
+        .ledger
+        .fences()
+        .permit(&uid, &author(task), context.ledger.process());
+    if let PodPermit::Wait(left) = permit {
+        return Ok(Action::requeue(left));
+    }
+    if permit == PodPermit::Authorise
+        && !author(task).is_empty()
+        && context.ledger.refresh_instance(&instance).await.is_none()
+    {
+        // authorised before, by a process that was slow or has gone: what was reserved then may be gone too (F2)
+        return Ok(Action::requeue(jittered(SOON)));
+    }
     let share = context.cache.instances.named(&instance).is_some_and(|object| {
         let entries = object.status.iter().flat_map(|s| &s.reservations);
         entries
             .into_iter()
-            .any(|r| r.task == key.name && r.namespace == key.namespace)
+            .any(|r| r.is_for(&key.namespace, &key.name) && r.admits(&uid))
     });
     if !share && let Some(action) = admit(context, task, &instance).await? {
         return Ok(action);
     }
-    match context
-        .ledger
-        .fences()
-        .permit(&uid, &author(task), context.ledger.process())
-    {
+    match permit {
+        PodPermit::Wait(left) => Ok(Action::requeue(left)),
         PodPermit::Create => {
             context.ledger.run(task).await;
             Ok(Action::requeue(crate::ledger::fence::AUTHORISATION))
         }
-        PodPermit::Wait(left) => Ok(Action::requeue(left)),
         PodPermit::Authorise => {
             let outcome = context.ledger.authorise(task).await;
             if let (Outcome::Applied(()), Some(newest)) = (&outcome, context.cache.tasks.get(&key)) {
@@ -206,6 +213,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
     }
     let ask = Ask {
         task: key.clone(),
+        uid: task.uid(),
         service: task.spec.service.clone(),
         amounts,
     };
@@ -216,6 +224,8 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             Some(Denied::Duplicate) => {
                 refuse("a task of the daemon service runs here already".to_owned()).await
             }
+            // its share goes as soon as the instance is described anew
+            Some(Denied::Namesake) => Ok(Some(Action::requeue(jittered(SOON)))),
             Some(Denied::Lack(lack)) => refuse(lack.to_string()).await,
         },
         Outcome::Gone => refuse("MISSING".to_owned()).await,
@@ -346,6 +356,7 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
     };
     match context.ledger.read_pod(&namespace, &name).await {
         Outcome::Gone => end(context, task, None).await,
+        Outcome::Applied(pod) if !belongs(task, &pod) => end(context, task, None).await,
         Outcome::Applied(_) => Ok(Action::requeue(SOON)),
         other => checked(other.map(drop)),
     }

@@ -215,6 +215,20 @@ pub struct Reservation {
     pub restored: bool,
 }
 
+impl Reservation {
+    /// Whether it is the share of a task of this namespace and name.
+    #[must_use]
+    pub fn is_for(&self, namespace: &str, task: &str) -> bool {
+        self.task == task && self.namespace == namespace
+    }
+
+    /// Whether it can be the share of the task with this uid: it names no other. (F4)
+    #[must_use]
+    pub fn admits(&self, uid: &str) -> bool {
+        self.uid.as_ref().is_none_or(|known| known == uid)
+    }
+}
+
 /// A service by name and uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

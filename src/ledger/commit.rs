@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, stream};
 use kube::ResourceExt;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Ledger;
 use super::carried_over::carried_over;
+use super::fence::{AUTHORISATION, FRESH};
 use super::instance::{Ask, Denied};
 use super::outcome::Outcome;
 use super::pod::PodCreated;
-use super::service::{Placed, draw_ids, next_status, started_text, stopped_text};
+use super::service::{Placed, arrived, draw_ids, next_status, texts};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
@@ -32,6 +34,8 @@ pub struct Report {
     pub later: bool,
     /// Tasks started.
     pub started: Vec<String>,
+    /// Instances that hold a share for a task that exists elsewhere: it is to be released at once.
+    pub release: Vec<String>,
     /// Tasks told to stop.
     pub stopped: Vec<String>,
     /// Event messages that are new.
@@ -49,25 +53,15 @@ impl Ledger {
     ) -> Report {
         let placed = draw_ids(plan);
         let mut report = Report::default();
-        let mut texts = plan.events.clone();
         let daemon = service.strategy == SchedulingStrategy::Daemon;
-        let fresh: Vec<String> = placed
-            .iter()
-            .filter(|p| p.start.id.is_none())
-            .map(|p| p.id.clone())
-            .collect();
-        if !fresh.is_empty() && !daemon {
-            texts.insert(0, started_text(&fresh));
-        }
         let seen_stops: Vec<String> = plan
             .stop
             .iter()
             .filter(|s| !s.uid.is_empty())
             .map(|s| s.task.name.clone())
             .collect();
-        if !seen_stops.is_empty() {
-            texts.insert(0, stopped_text(&seen_stops));
-        }
+        // of the starts it decides on nothing is said yet, nor of what finds no place beside them: both when they exist
+        let texts = texts(plan, &arrived(world, service), &seen_stops, plan.start.is_empty());
         // a daemon's start needs no allocation: its share names the service; so it is not kept waiting for this write
         let decided = !daemon || !plan.stop.is_empty() || plan.deployments != service.deployments;
         if decided {
@@ -89,7 +83,9 @@ impl Ledger {
             self.start_all(service, plan, placed),
             self.stop_all(service, &stops)
         );
-        (report.started, report.again) = started;
+        report.started = started.ids;
+        report.release = started.release;
+        report.again = started.again;
         if daemon {
             report.started.extend(self.lane.take(&service.key));
         }
@@ -111,10 +107,7 @@ impl Ledger {
         ) else {
             return;
         };
-        let mut texts = plan.events.clone();
-        if !report.started.is_empty() {
-            texts.insert(0, started_text(&report.started));
-        }
+        let texts = texts(plan, &report.started, &[], true);
         let (next, said) = next_status(&world, &object, &current, plan, &[], &texts);
         if next == object.status.clone().unwrap_or_default() {
             return;
@@ -125,12 +118,7 @@ impl Ledger {
         }
     }
 
-    async fn start_all(
-        &self,
-        service: &Service,
-        plan: &ServicePlan,
-        placed: Vec<Placed>,
-    ) -> (Vec<String>, bool) {
+    async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: Vec<Placed>) -> Starts {
         let mut by_instance: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
         for one in placed {
             by_instance
@@ -143,12 +131,13 @@ impl Ledger {
             groups.push(async move { self.start_on(service, plan, &instance, group).await }.boxed());
         }
         let mut results = stream::iter(groups).buffer_unordered(PARALLEL);
-        let (mut started, mut again) = (Vec::new(), false);
-        while let Some((ids, moved)) = results.next().await {
-            started.extend(ids);
-            again |= moved;
+        let mut all = Starts::default();
+        while let Some(one) = results.next().await {
+            all.ids.extend(one.ids);
+            all.release.extend(one.release);
+            all.again |= one.again;
         }
-        (started, again)
+        all
     }
 
     /// Reserves on one instance, then creates the Tasks and their Pods.
@@ -158,7 +147,7 @@ impl Ledger {
         plan: &ServicePlan,
         instance: &str,
         group: Vec<Placed>,
-    ) -> (Vec<String>, bool) {
+    ) -> Starts {
         let lane = if service.strategy == SchedulingStrategy::Daemon {
             Some(self.lane.enter())
         } else {
@@ -166,6 +155,7 @@ impl Ledger {
             None
         };
         let asks: Vec<Ask> = group.iter().map(|p| Ask::of(service, p)).collect();
+        let mut share_seen = Instant::now();
         let verdicts = match self.reserve(instance, &asks).await {
             Outcome::Applied(verdicts) => verdicts,
             other => {
@@ -174,46 +164,56 @@ impl Ledger {
                     outcome = other.label(),
                     "reserving did not take; planning again"
                 );
-                return (Vec::new(), true);
+                return Starts {
+                    again: true,
+                    ..Starts::default()
+                };
             }
         };
-        let mut started = Vec::new();
-        let mut again = false;
+        let mut starts = Starts::default();
         for (one, verdict) in group.into_iter().zip(verdicts) {
             if let Some(denied) = verdict {
                 info!(service = %service.key, instance, ?denied, "no share given; planning again");
-                again |= denied != Denied::Duplicate;
+                starts.again |= denied != Denied::Duplicate;
                 continue;
             }
             let Some(deployment) = plan.deployments.iter().find(|d| d.id == one.start.deployment) else {
                 continue;
             };
             let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
-            if self
-                .create_and_run(&Key::new(&service.key.namespace, &one.id), spec)
-                .await
-            {
-                started.push(one.id);
+            let key = Key::new(&service.key.namespace, &one.id);
+            if share_seen.elapsed() >= FRESH {
+                share_seen = Instant::now();
+                if !self.still_reserved(instance, &key).await {
+                    starts.again = true;
+                    continue;
+                }
+            }
+            match self.create_and_run(&key, spec, share_seen).await {
+                Started::Yes => starts.ids.push(one.id),
+                Started::Elsewhere => starts.release.push(instance.to_owned()),
+                Started::No => {}
             }
         }
         drop(lane);
-        (started, again)
+        starts
     }
 
-    /// Creates a Task whose share is reserved, and its Pod; whether the Task exists by this.
-    pub async fn create_and_run(&self, key: &Key, spec: TaskSpec) -> bool {
-        match self.create_task(key, spec).await {
+    /// Creates a Task whose share was there when the process looked at `share_seen`, and its Pod.
+    pub async fn create_and_run(&self, key: &Key, spec: TaskSpec, share_seen: Instant) -> Started {
+        match self.create_task(key, spec, share_seen).await {
             Created::Here(task) => {
                 info!(task = %key, instance = task.spec.container_instance, group = task.spec.group, "started");
                 self.run(&task).await;
-                true
+                Started::Yes
             }
-            Created::Before => true,
+            Created::Before => Started::Yes,
             Created::Refused(text) => {
                 warn!(task = %key, %text, "the API server refused the Task");
-                false
+                Started::No
             }
-            Created::Elsewhere | Created::Unknown => false,
+            Created::Elsewhere => Started::Elsewhere,
+            Created::Unknown => Started::No,
         }
     }
 
@@ -222,11 +222,7 @@ impl Ledger {
     pub async fn run(&self, task: &Task) {
         let uid = task.uid().unwrap_or_default();
         let key = crate::cache::store::key_of(task);
-        if self
-            .fences
-            .age(&uid)
-            .is_none_or(|age| age >= super::fence::AUTHORISATION)
-        {
+        if self.fences.age(&uid).is_none_or(|age| age >= AUTHORISATION) {
             return;
         }
         let pod = match self.build_pod(task) {
@@ -341,6 +337,25 @@ impl Ledger {
 fn holds_daemons(world: &World, instance: &str) -> bool {
     let instance = world.instances.get(instance);
     instance.is_some_and(|i| i.status == InstanceStatus::Draining && !only_daemons_left(world, i))
+}
+
+/// What became of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// The Task exists, bound here.
+    Yes,
+    /// The id ended elsewhere or as a tombstone: the share goes.
+    Elsewhere,
+    /// There is no Task, or nobody knows.
+    No,
+}
+
+/// What became of the starts of a pass.
+#[derive(Debug, Default)]
+struct Starts {
+    ids: Vec<String>,
+    release: Vec<String>,
+    again: bool,
 }
 
 /// What became of stops.

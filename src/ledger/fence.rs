@@ -14,6 +14,8 @@ use crate::plan::world::Key;
 
 /// A Pod is created only within this time of the authorising write (T).
 pub const AUTHORISATION: Duration = Duration::from_secs(5);
+/// A look at a share older than this is taken anew before a Task is created on it: the rest of T is for the Pod.
+pub const FRESH: Duration = Duration::from_millis(2500);
 /// F3's wait: T + T2 + E.
 pub const FENCE: Duration = Duration::from_secs(5 + 10 + 15);
 const _: () = assert!(FENCE.as_secs() == AUTHORISATION.as_secs() + super::REQUEST_TIMEOUT.as_secs() + 15);

@@ -25,6 +25,8 @@ const REAPPLY_MAX: u32 = 5;
 pub struct Ask {
     /// The task.
     pub task: Key,
+    /// Its uid, if it exists already.
+    pub uid: Option<String>,
     /// Its service.
     pub service: Option<ServiceRef>,
     /// What it takes.
@@ -37,6 +39,7 @@ impl Ask {
     pub fn of(service: &Service, placed: &Placed) -> Self {
         Self {
             task: Key::new(&service.key.namespace, &placed.id),
+            uid: None,
             service: Some(ServiceRef {
                 name: service.key.name.clone(),
                 uid: service.uid.clone(),
@@ -55,6 +58,8 @@ pub enum Denied {
     NotActive,
     /// A task of this daemon service has a share here already, stopping ones included. (DAEMON-35)
     Duplicate,
+    /// An earlier task of the same name has its share here yet. (F4)
+    Namesake,
     /// There is not enough left. (I1)
     Lack(Lack),
 }
@@ -75,9 +80,10 @@ pub fn give(
         && object.metadata.deletion_timestamp.is_none();
     let mut verdicts = Vec::with_capacity(asks.len());
     for ask in asks {
-        let mine = |r: &&Reservation| r.task == ask.task.name && r.namespace == ask.task.namespace;
-        if status.reservations.iter().any(|r| mine(&r)) {
-            verdicts.push(None);
+        let mine = |r: &&Reservation| r.is_for(&ask.task.namespace, &ask.task.name);
+        if let Some(entry) = status.reservations.iter().find(mine) {
+            let own = ask.uid.as_ref().is_none_or(|uid| entry.admits(uid));
+            verdicts.push((!own).then_some(Denied::Namesake));
             continue;
         }
         let same_daemon = ask.service.as_ref().is_some_and(|asking| {
@@ -323,6 +329,14 @@ impl Ledger {
             .applied()?;
         self.cache.learn_instance(read);
         self.cache.instances.named(instance)
+    }
+
+    /// Whether the API server itself shows the task's share on the instance.
+    pub async fn still_reserved(&self, instance: &str, task: &Key) -> bool {
+        self.refresh_instance(instance).await.is_some_and(|object| {
+            let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+            entries.any(|r| r.is_for(&task.namespace, &task.name))
+        })
     }
 
     /// Registers a node as an instance.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Ledger;
-use super::commit::service_task;
+use super::commit::{Started, service_task};
 use super::instance::Ask;
 use super::service::Placed;
 use crate::plan::world::{Key, Service};
@@ -95,8 +96,8 @@ impl Ledger {
         &self.lane
     }
 
-    /// Creates the Tasks and Pods of daemons whose shares were given with an instance's status.
-    pub async fn start_given(&self, instance: &str, given: &[Due]) {
+    /// Creates the Tasks and Pods of daemons whose shares were given with an instance's status, not before `share_seen`.
+    pub async fn start_given(&self, instance: &str, given: &[Due], share_seen: Instant) {
         for due in given {
             let (service, start) = (&due.service, &due.placed.start);
             let Some(deployment) = service.deployments.iter().find(|d| d.id == start.deployment) else {
@@ -104,7 +105,7 @@ impl Ledger {
             };
             let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
             let key = Key::new(&service.key.namespace, &due.placed.id);
-            if self.create_and_run(&key, spec).await {
+            if self.create_and_run(&key, spec, share_seen).await == Started::Yes {
                 self.lane.keep(&service.key, vec![key.name]);
             }
         }
@@ -113,8 +114,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

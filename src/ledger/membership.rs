@@ -116,6 +116,7 @@ mod tests {
     fn reserve(mut object: ContainerInstance) -> (ContainerInstance, Option<Denied>) {
         let ask = Ask {
             task: Key::new("ns", "t1"),
+            uid: None,
             service: None,
             amounts: Resources {
                 pods: 1,

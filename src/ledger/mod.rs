@@ -28,9 +28,11 @@ pub mod patch;
 pub mod pod;
 pub mod service;
 pub mod task;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -50,6 +52,9 @@ pub const LEDGER_VERSION: i64 = 1;
 
 pub use crate::runtime::client::REQUEST_TIMEOUT;
 
+/// The turn to write to one instance.
+type Turn = tokio::sync::Mutex<()>;
+
 /// The writer of placement. Clones share everything.
 #[derive(Clone)]
 pub struct Ledger {
@@ -58,7 +63,7 @@ pub struct Ledger {
     metrics: Metrics,
     process: Arc<str>,
     fences: Arc<Fences>,
-    queues: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
     lane: Arc<lane::Lane>,
 }
@@ -104,10 +109,17 @@ impl Ledger {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The queue of one instance: inside a process all writes to it go through one after the other.
-    fn queue(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+    /// The queue of one instance: inside a process all writes to it go through one after the other. A queue lasts as
+    /// long as somebody waits in it or has the turn.
+    fn queue(&self, instance: &str) -> Arc<Turn> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.entry(instance.to_owned()).or_default().clone()
+        if let Some(queue) = queues.get(instance).and_then(Weak::upgrade) {
+            return queue;
+        }
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::new(Turn::default());
+        queues.insert(instance.to_owned(), Arc::downgrade(&queue));
+        queue
     }
 
     /// Runs a request under the deadline and counts its outcome.

@@ -1,7 +1,7 @@
 //! Pods: one per Task, ever (F5). Created by POST only, under the rules of F2.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tracing::debug;
@@ -9,8 +9,10 @@ use tracing::debug;
 use super::fence::AUTHORISATION;
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, Ledger, post};
-use crate::api::{Task, finalizers};
+use crate::api::{Task, finalizers, labels};
+use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
+use crate::plan::world::Key;
 
 /// What became of a Pod create.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,13 @@ pub enum PodCreated {
     Refused(String),
     /// Nobody knows yet; the fence says when to look again.
     Unknown,
+}
+
+/// Whether a Pod is the Task's own: names can be met by accident, uids can't. (F4)
+#[must_use]
+pub fn belongs(task: &Task, pod: &Pod) -> bool {
+    let uid = task.metadata.uid.as_ref();
+    uid.is_some() && pod.owner_references().iter().any(|owner| Some(&owner.uid) == uid)
 }
 
 impl Ledger {
@@ -39,7 +48,7 @@ impl Ledger {
             let entries = object.status.iter().flat_map(|s| &s.reservations);
             entries
                 .into_iter()
-                .any(|r| r.task == key.name && r.namespace == key.namespace)
+                .any(|r| r.is_for(&key.namespace, &key.name) && r.admits(&uid))
         };
         match self.fences.age(&uid) {
             None => return PodCreated::Unknown,
@@ -67,7 +76,14 @@ impl Ledger {
             }
             Outcome::Exists => {
                 self.fences.answered(&uid);
-                PodCreated::Yes
+                let name = pod.name_any();
+                match self.read_pod(&key.namespace, &name).await {
+                    Outcome::Applied(found) if !belongs(task, &found) => {
+                        PodCreated::Refused(format!("a Pod {name} that is not of this task exists"))
+                    }
+                    Outcome::Applied(_) => PodCreated::Yes,
+                    _ => PodCreated::Unknown,
+                }
             }
             Outcome::Refused(text) => {
                 self.fences.answered(&uid);
@@ -93,6 +109,20 @@ impl Ledger {
             self.cache.pods.put(pod.clone());
         }
         outcome
+    }
+
+    /// Whether the API server itself shows no Pod of a task of that name that has not ended. No certain answer is no.
+    pub async fn pods_ended(&self, task: &Key) -> bool {
+        let api = self.pods(&task.namespace);
+        let of_task = ListParams::default().labels(&format!("{}={}", labels::TASK, task.name));
+        let Some(list) = self.send("pod_get", api.list(&of_task)).await.applied() else {
+            return false;
+        };
+        let ended = list.items.iter().all(pod_ended);
+        for pod in list.items {
+            self.cache.pods.put(pod);
+        }
+        ended
     }
 
     /// Asks the kubelet to stop a Pod, with its own grace period.

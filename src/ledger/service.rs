@@ -11,7 +11,7 @@ use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
 use crate::build::not_yet;
 use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Start};
+use crate::plan::{ServicePlan, Start, UNPLACED};
 
 /// Events kept in status. (EVT-1)
 const EVENTS_MAX: usize = 100;
@@ -145,16 +145,44 @@ pub fn add_events(
     said
 }
 
-/// EVT-10 for the tasks placed in a pass.
+/// Ids given out whose Tasks are seen now: this pass's planning write takes them off the list and tells the start, so
+/// that each is told once, whoever created it. (EVT-10)
 #[must_use]
-pub fn started_text(ids: &[String]) -> String {
+pub fn arrived(world: &World, service: &Service) -> Vec<String> {
+    let exists = |id: &&String| {
+        let task = world.task(&Key::new(&service.key.namespace, *id));
+        task.is_some_and(|task| !task.tombstone)
+    };
+    let ids = service.allocations.iter().map(|a| &a.id);
+    ids.filter(exists).cloned().collect()
+}
+
+/// Event texts of a planning write in the order in which things happened: what was stopped, what was started, what the
+/// plan says. That tasks find no place is said only if `settled`: while others are on their way, it is said after them.
+#[must_use]
+pub fn texts(plan: &ServicePlan, started: &[String], stopped: &[String], settled: bool) -> Vec<String> {
+    let mut texts = Vec::new();
+    if !stopped.is_empty() {
+        texts.push(stopped_text(stopped));
+    }
+    if !started.is_empty() {
+        texts.push(started_text(started));
+    }
+    let now = |text: &&String| settled || !text.starts_with(UNPLACED);
+    texts.extend(plan.events.iter().filter(now).cloned());
+    texts
+}
+
+/// EVT-10 for tasks that exist.
+#[must_use]
+fn started_text(ids: &[String]) -> String {
     let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
     format!("has started {} tasks: {}.", ids.len(), list.join(" "))
 }
 
 /// EVT-11 for the tasks told to stop in a pass.
 #[must_use]
-pub fn stopped_text(ids: &[String]) -> String {
+fn stopped_text(ids: &[String]) -> String {
     let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
     format!("has stopped {} running tasks: {}.", ids.len(), list.join(" "))
 }

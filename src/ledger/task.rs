@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::outcome::Outcome;
+use super::pod::belongs;
 use super::{FIELD_MANAGER, Ledger, patch, post};
 use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
@@ -48,8 +50,8 @@ pub enum Created {
 }
 
 impl Ledger {
-    /// Creates a Task, already bound. Its creator may make its Pod. (F2)
-    pub async fn create_task(&self, key: &Key, spec: TaskSpec) -> Created {
+    /// Creates a Task, already bound. Its creator may make its Pod, if less than T has passed since it saw the share. (F2)
+    pub async fn create_task(&self, key: &Key, spec: TaskSpec, share_seen: Instant) -> Created {
         let mut task = Task::new(&key.name, spec);
         task.metadata.namespace = Some(key.namespace.clone());
         task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
@@ -58,11 +60,11 @@ impl Ledger {
             labels::AUTHORISED_BY.to_owned(),
             self.fences.author(self.process()),
         )]));
-        let begun = Instant::now();
         let api = self.tasks(&key.namespace);
         match self.send("task", api.create(&post(), &task)).await {
             Outcome::Applied(created) => {
-                self.fences.authorised(&created.uid().unwrap_or_default(), begun);
+                self.fences
+                    .authorised(&created.uid().unwrap_or_default(), share_seen);
                 self.cache.learn_task(created.clone());
                 Created::Here(Box::new(created))
             }
@@ -81,7 +83,8 @@ impl Ledger {
         }
     }
 
-    /// Takes the place of a Task that can't be found, so that a late create of it fails. (F1)
+    /// Takes the place of a Task that can't be found, so that a late create of it fails. While the API server shows a
+    /// Pod of such a task that has not ended, nothing is given up: `Stale`. (F1)
     pub async fn tombstone(
         &self,
         key: &Key,
@@ -89,6 +92,9 @@ impl Ledger {
         instance: Option<&str>,
         reason: &str,
     ) -> Outcome<()> {
+        if !self.pods_ended(key).await {
+            return Outcome::Stale;
+        }
         let spec = TaskSpec {
             cluster: cluster.to_owned(),
             container_instance: instance.map(ToOwned::to_owned),
@@ -121,13 +127,15 @@ impl Ledger {
         Some(read)
     }
 
-    /// Whether the API server itself says that there is no such Task.
-    pub async fn task_is_gone(&self, key: &Key) -> bool {
+    /// Whether the API server itself says that the Pod's Task is gone: there is none of that name, or it has another
+    /// uid. (F4)
+    pub async fn owner_is_gone(&self, key: &Key, pod: &Pod) -> bool {
         let api = self.tasks(&key.namespace);
         match self.send("task_get", api.get(&key.name)).await {
             Outcome::Applied(found) => {
+                let other = !belongs(&found, pod);
                 self.cache.learn_task(found);
-                false
+                other
             }
             Outcome::Gone => true,
             _ => false,

@@ -30,6 +30,7 @@ use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
 pub use rejection::closest;
+pub use texts::UNPLACED;
 use world::{Key, World};
 
 /// Most tasks a pass starts for a service, those already given an id included: bounds the service's status, where

@@ -6,8 +6,8 @@ use super::texts;
 use super::world::{Service, World};
 use crate::domain::records::SchedulingStrategy;
 
-/// Why a service may not place anything now, if so: its cluster is missing or going, its namespace is not allowed, or
-/// its name is another's.
+/// Why a service may not place anything now, if so: its cluster is missing or going, its namespace is going or not
+/// allowed, or its name is another's.
 #[must_use]
 pub fn may_place(world: &World, service: &Service) -> Option<String> {
     if let Some(why) = namespace_forbidden(world, &service.cluster, &service.key.namespace) {

@@ -56,6 +56,9 @@ pub(super) fn rollout_completed(id: &str) -> String {
     format!("ECS deployment {id} completed.")
 }
 
+/// How the texts begin that say that a task finds no place. (EVT-20, EVT-21)
+pub const UNPLACED: &str = "was unable to place a task";
+
 /// EVT-20.
 pub(super) fn no_instances() -> String {
     format!(

@@ -98,6 +98,7 @@ fn ask(name: &str, cpu: i64, service: Option<&str>) -> Ask {
     });
     Ask {
         task: Key::new("ns", name),
+        uid: None,
         service,
         amounts: small(cpu),
     }

@@ -12,6 +12,7 @@ mod daemon;
 mod deployment;
 mod drain;
 mod health;
+mod namespaces;
 mod permission;
 mod placement;
 mod properties;
