@@ -58,6 +58,9 @@ pub mod labels {
     pub const HOLD: &str = "ecs-operator.dev/hold";
     /// Annotation: the operator process that made the last authorising write on a Task. (F2)
     pub const AUTHORISED_BY: &str = "ecs-operator.dev/authorised-by";
+    /// Annotation: the revision that a Task which names a bare family runs, resolved once, with the first authorising
+    /// write. (TD-4)
+    pub const TASK_DEFINITION: &str = "ecs-operator.dev/task-definition";
     /// Annotation on a Node: its uid, if its instance was deregistered by force.
     pub const DEREGISTERED: &str = "ecs-operator.dev/deregistered";
 }

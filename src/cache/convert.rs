@@ -206,12 +206,31 @@ pub fn service(object: &api::EcsService) -> Service {
     }
 }
 
+/// The revision a Task runs: as its spec names it, or what its bare family was resolved to. (TD-4)
+#[must_use]
+pub fn revision_of(object: &api::Task) -> &str {
+    let named = object.spec.task_definition.as_str();
+    let resolved = object
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|a| a.get(api::labels::TASK_DEFINITION));
+    match resolved {
+        Some(revision) if family_of(revision) == named => revision,
+        _ => named,
+    }
+}
+
+fn family_of(reference: &str) -> &str {
+    reference.split(':').next().unwrap_or_default()
+}
+
 /// A Task. A deletionTimestamp counts as STOPPED; a tombstone is STOPPED from its creation. (TASK-4, F1)
 #[must_use]
 pub fn task(object: &api::Task) -> Task {
     let spec = &object.spec;
     let status = object.status.clone().unwrap_or_default();
-    let family = spec.task_definition.split(':').next().unwrap_or_default();
+    let family = family_of(&spec.task_definition);
     let deleted = object.metadata.deletion_timestamp.is_some();
     Task {
         key: key_of(object),
@@ -223,7 +242,7 @@ pub fn task(object: &api::Task) -> Task {
         group: spec.group.clone().unwrap_or_else(|| format!("family:{family}")),
         service: spec.service.clone(),
         started_by: spec.started_by.clone().unwrap_or_default(),
-        definition: spec.task_definition.clone(),
+        definition: revision_of(object).to_owned(),
         desired: if deleted {
             DesiredStatus::Stopped
         } else {
@@ -279,5 +298,20 @@ mod tests {
         let set = json!({ "taskDefinition": "web", "desiredCount": 1,
             "deploymentConfiguration": { "minimumHealthyPercent": 50 } });
         assert_eq!(percent(set), (50, 200), "each has its own default");
+    }
+
+    #[test]
+    fn a_task_runs_what_its_family_was_resolved_to_and_another_familys_word_counts_for_nothing_td_4() {
+        let of = |named: &str, resolved: Option<&str>| {
+            let spec = json!({ "cluster": "default", "taskDefinition": named });
+            let mut object = api::Task::new("t", serde_json::from_value(spec).unwrap());
+            object.metadata.annotations =
+                resolved.map(|r| [(api::labels::TASK_DEFINITION.to_owned(), r.to_owned())].into());
+            revision_of(&object).to_owned()
+        };
+        assert_eq!(of("duo", None), "duo");
+        assert_eq!(of("duo", Some("duo:1")), "duo:1");
+        assert_eq!(of("duo:2", Some("duo:1")), "duo:2", "the spec names a revision");
+        assert_eq!(of("duo", Some("web:1")), "duo");
     }
 }

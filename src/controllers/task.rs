@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::Context;
 use super::ended;
@@ -15,6 +15,8 @@ use super::errors::Error;
 use super::instance::live_node;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
 use crate::build::{self, Observed, PodObservation};
+use crate::cache::convert::revision_of;
+use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
 use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
@@ -31,6 +33,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Wait before looking again at something that moved.
 pub(super) const SOON: Duration = Duration::from_millis(100);
+
+/// stoppedReason of a task whose essential container ended. (TASK-13)
+const EXITED: &str = "Essential container in task exited";
 
 /// Moves a task one step on.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
@@ -67,7 +72,10 @@ pub(super) fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
 pub(super) fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
     let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
     let namespace = task.namespace().unwrap_or_default();
-    let known = world.definition(&namespace, &task.spec.task_definition)?;
+    let revision = revision_of(task);
+    let known = world
+        .revision(&namespace, revision)
+        .or_else(|| world.definition(&namespace, revision))?;
     let definition = context.cache.definitions.get(&known.key)?;
     Some(build::observe(&Observed {
         task,
@@ -117,13 +125,12 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
         return checked(context.ledger.report_task(task, &status).await);
     };
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
-        return stop(
-            context,
-            task,
-            StopCode::TerminationNotice,
-            &terminated(context, &instance),
-        )
-        .await;
+        let known = !author(task).is_empty() || context.cache.instances.named(&instance).is_some();
+        if !known {
+            return stop(context, task, StopCode::TaskFailedToStart, start_task::MISSING).await;
+        }
+        let reason = terminated(context, &instance);
+        return stop(context, task, StopCode::TerminationNotice, &reason).await;
     }
     if let Some(pod) = pod_of(context, task) {
         return mirror(context, task, &pod).await;
@@ -200,14 +207,16 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             .await
             .map(Some)
     };
-    let Some(definition) = world.definition(&key.namespace, &task.spec.task_definition) else {
+    let Some(definition) = world.definition(&key.namespace, revision_of(task)) else {
         return refuse("Unable to describe task definition.".to_owned()).await;
     };
     let amounts = match &definition.demand {
         Ok(amounts) => amounts.clone(),
         Err(problems) => return refuse(problems.join("; ")).await,
     };
-    let made_by_us = !author(task).is_empty();
+    // the annotation is anybody's to write: only what this process authorised itself is known to be ours
+    let uid = task.uid().unwrap_or_default();
+    let made_by_us = context.ledger.fences().age(&uid).is_some();
     if !made_by_us && let Some(reason) = start_task::forbidden(&world, &key, instance, definition) {
         return refuse(reason).await;
     }
@@ -228,7 +237,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             Some(Denied::Namesake) => Ok(Some(Action::requeue(jittered(SOON)))),
             Some(Denied::Lack(lack)) => refuse(lack.to_string()).await,
         },
-        Outcome::Gone => refuse("MISSING".to_owned()).await,
+        Outcome::Gone => refuse(start_task::MISSING.to_owned()).await,
         other => checked(other.map(drop)).map(Some),
     }
 }
@@ -245,6 +254,10 @@ fn terminated(context: &Context, instance: &str) -> String {
 /// A task that should run and has a Pod: its status follows, and what must stop it stops it.
 async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Error> {
     let Some(seen) = observe(context, task, pod) else {
+        // without its definition nobody knows which containers are essential
+        if pod_ended(pod) {
+            return stop(context, task, StopCode::EssentialContainerExited, EXITED).await;
+        }
         return Ok(Action::requeue(RESYNC));
     };
     if seen.deleting && !seen.ended {
@@ -256,31 +269,16 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
         )
         .await;
     }
-    if let Some(text) = &seen.failed_to_start {
-        return stop(
-            context,
-            task,
-            StopCode::TaskFailedToStart,
-            &format!("Task failed to start: {text}"),
-        )
-        .await;
+    if let Some((code, reason)) = must_stop(&seen, patience(task)) {
+        return stop(context, task, code, &reason).await;
     }
-    if let Some(text) = &seen.cannot_start
-        && let Some(left) = patience(task)
-    {
+    if let (Some(text), Some(left)) = (&seen.cannot_start, patience(task)) {
         // image pulls and the like may heal; a task that never started is given up after a while
         let mut status = task.status.clone().unwrap_or_default();
         fill(&mut status, task, &seen);
         checked(context.ledger.report_task(task, &status).await)?;
-        info!(task = %key_of(task), %text, "cannot start yet");
+        debug!(task = %key_of(task), %text, "cannot start yet");
         return Ok(Action::requeue(left));
-    }
-    if let Some(text) = &seen.cannot_start {
-        return stop(context, task, StopCode::TaskFailedToStart, text).await;
-    }
-    if seen.essential_exited.is_some() || seen.ended {
-        let reason = "Essential container in task exited";
-        return stop(context, task, StopCode::EssentialContainerExited, reason).await;
     }
     let mut status = task.status.clone().unwrap_or_default();
     let pending =
@@ -298,6 +296,21 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
         (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
         (outcome, _) => checked(outcome),
     }
+}
+
+/// Why a task that should run has to be told to stop, `patience` being left for one that cannot start. What has ended
+/// is not waited for.
+fn must_stop(seen: &PodObservation, patience: Option<Duration>) -> Option<(StopCode, String)> {
+    if let Some(text) = &seen.failed_to_start {
+        let reason = format!("Task failed to start: {text}");
+        return Some((StopCode::TaskFailedToStart, reason));
+    }
+    if let Some(text) = &seen.cannot_start {
+        let given_up = seen.ended || patience.is_none();
+        return given_up.then(|| (StopCode::TaskFailedToStart, text.clone()));
+    }
+    (seen.essential_exited.is_some() || seen.ended)
+        .then(|| (StopCode::EssentialContainerExited, EXITED.to_owned()))
 }
 
 /// How long a task that cannot start is waited for yet.
@@ -327,7 +340,7 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
         let seen = observe(context, task, &pod);
         let node_gone =
             context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none();
-        if seen.as_ref().is_some_and(|s| s.ended) || crate::cache::node::pod_ended(&pod) || node_gone {
+        if seen.as_ref().is_some_and(|s| s.ended) || pod_ended(&pod) || node_gone {
             return end(context, task, seen.as_ref()).await;
         }
         if pod.metadata.deletion_timestamp.is_none() {
@@ -395,4 +408,38 @@ async fn end(context: &Context, task: &Task, seen: Option<&PodObservation>) -> R
         }
     }
     checked(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen() -> PodObservation {
+        PodObservation::default()
+    }
+
+    #[test]
+    fn what_cannot_start_is_waited_for_unless_it_has_ended_task_13_stop_6() {
+        let text = "Container 'c' can't start".to_owned();
+        let failed = Some((StopCode::TaskFailedToStart, text.clone()));
+        let mut observed = PodObservation {
+            cannot_start: Some(text),
+            ..seen()
+        };
+        assert_eq!(must_stop(&observed, Some(SOON)), None);
+        assert_eq!(must_stop(&observed, None), failed);
+        observed.ended = true;
+        assert_eq!(must_stop(&observed, Some(SOON)), failed, "its Pod has ended");
+    }
+
+    #[test]
+    fn a_task_whose_pod_ended_has_to_stop_and_one_that_runs_has_not() {
+        assert_eq!(must_stop(&seen(), None), None);
+        let ended = PodObservation {
+            ended: true,
+            ..seen()
+        };
+        let exited = Some((StopCode::EssentialContainerExited, EXITED.to_owned()));
+        assert_eq!(must_stop(&ended, Some(SOON)), exited);
+    }
 }

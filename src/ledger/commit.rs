@@ -18,6 +18,7 @@ use super::service::{Placed, arrived, draw_ids, next_status, texts};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
+use crate::cache::convert::revision_of;
 use crate::domain::records::{InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{ServicePlan, Stop, only_daemons_left};
@@ -258,7 +259,8 @@ impl Ledger {
         let missing = |what: &str| vec![format!("{what} does not exist")];
         let world = self.cache.snapshot(jiff::Timestamp::UNIX_EPOCH, 0);
         let definition = world
-            .definition(&namespace, &task.spec.task_definition)
+            .revision(&namespace, revision_of(task))
+            .or_else(|| world.definition(&namespace, revision_of(task)))
             .and_then(|d| self.cache.definitions.get(&d.key))
             .ok_or_else(|| missing(&format!("task definition {}", task.spec.task_definition)))?;
         let cluster = self

@@ -16,6 +16,7 @@ use super::{FIELD_MANAGER, Ledger, patch, post};
 use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
 use crate::build::task_conditions;
+use crate::cache::convert::revision_of;
 use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
 use crate::plan::world::Key;
 
@@ -170,12 +171,17 @@ impl Ledger {
             // a task made by somebody else is held from here on (F1)
             finalizers.push(finalizers::TASK.to_owned());
         }
+        let author = (labels::AUTHORISED_BY, self.fences.author(self.process()));
+        let revision = self
+            .resolve(task)
+            .map(|revision| (labels::TASK_DEFINITION, revision));
+        let annotations: BTreeMap<_, _> = std::iter::once(author).chain(revision).collect();
         let change = json!({
             "metadata": {
                 "uid": uid,
                 "resourceVersion": task.resource_version(),
                 "finalizers": finalizers,
-                "annotations": { labels::AUTHORISED_BY: self.fences.author(self.process()) },
+                "annotations": annotations,
             },
         });
         let begun = Instant::now();
@@ -185,6 +191,17 @@ impl Ledger {
             self.fences.authorised(&uid, begun);
         }
         outcome
+    }
+
+    /// The revision of a Task that names a bare family, unless it was resolved before. (TD-4)
+    fn resolve(&self, task: &Task) -> Option<String> {
+        let named = revision_of(task);
+        if named.contains(':') {
+            return None;
+        }
+        let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+        let namespace = task.namespace().unwrap_or_default();
+        world.definition(&namespace, named).map(|d| d.id())
     }
 
     /// Writes a Task's status, if it differs. A STOPPED status is final.

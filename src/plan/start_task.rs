@@ -4,6 +4,9 @@ use super::eligibility::{check_rules, check_status};
 use super::permission::namespace_forbidden;
 use super::world::{Definition, Key, World};
 
+/// Reason of a task bound to an instance that is not there.
+pub const MISSING: &str = "MISSING";
+
 /// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check.
 #[must_use]
 pub fn forbidden(world: &World, task: &Key, instance: &str, definition: &Definition) -> Option<String> {
@@ -12,7 +15,7 @@ pub fn forbidden(world: &World, task: &Key, instance: &str, definition: &Definit
         return Some("spec.service is set by the operator; leave it out".to_owned());
     }
     let Some(bound) = world.instances.get(instance) else {
-        return Some("MISSING".to_owned());
+        return Some(MISSING.to_owned());
     };
     if bound.cluster != task.cluster {
         return Some(format!(

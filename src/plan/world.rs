@@ -394,6 +394,17 @@ impl World {
         }
     }
 
+    /// A revision that something runs already, `[namespace/]family:revision`: it serves until it is gone, even if its
+    /// deletion was asked for. (TD-6)
+    pub fn revision(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
+        let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
+        let (family, revision) = short.rsplit_once(':')?;
+        let revision: i64 = revision.parse().ok()?;
+        self.definitions
+            .values()
+            .find(|d| d.key.namespace == namespace && d.family == family && d.revision == revision)
+    }
+
     /// Instances of a cluster, sorted by name.
     pub fn instances_of<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Arc<Instance>> {
         self.instances.values().filter(move |i| i.cluster == cluster)

@@ -181,3 +181,45 @@ async fn an_authorisation_older_than_t_is_made_anew_before_the_pod() {
     });
     looked.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_annotation_that_anybody_can_write_opens_no_door_run_6_clu_7() {
+    let (scene, mut server) = begin();
+    let mut task = task_at(12, "forged");
+    task["spec"]["service"] = json!({ "name": "web", "uid": "uid-web" });
+    scene.knows_task(&task);
+    quiet(&scene, &mut server).await;
+    tokio::time::advance(FENCE).await;
+    let (looked, ()) = tokio::join!(scene.look_at_task(), async {
+        server.expect(GET, INSTANCE).await.is(&instance_at(10, &[]));
+        let asked = server.expect(PATCH, TASK).await.on(&task);
+        assert_eq!(asked.body["spec"]["desiredStatus"], "STOPPED");
+        assert_eq!(
+            asked.body["spec"]["stoppedReason"],
+            "spec.service is set by the operator; leave it out"
+        );
+        let stopped = patched(&task, &asked.body, 13);
+        asked.is(&stopped);
+        server.hears_nothing().await;
+    });
+    looked.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_family_is_resolved_once_with_the_authorisation_td_4() {
+    let (scene, mut server) = begin();
+    scene.knows_instance(&instance_at(11, &["t1"]));
+    let mut task = task_at(12, "");
+    task["spec"]["taskDefinition"] = json!("web");
+    scene.knows_task(&task);
+    let (looked, ()) = tokio::join!(scene.look_at_task(), async {
+        let authorised = authorises(&mut server, &scene, &task, 13).await;
+        assert_eq!(
+            authorised["metadata"]["annotations"]["ecs-operator.dev/task-definition"],
+            "web:1"
+        );
+        server.expect(POST, PODS).await.is(&pod_at(14, "Pending"));
+        server.hears_nothing().await;
+    });
+    looked.unwrap();
+}

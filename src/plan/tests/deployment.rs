@@ -185,3 +185,12 @@ fn a_service_that_lost_its_status_takes_its_tasks_up_again() {
     assert_eq!(plan.deployments[0].id, before.id);
     assert!(plan.start.is_empty() && plan.stop.is_empty());
 }
+
+#[test]
+fn a_revision_that_is_being_deleted_serves_what_runs_it_and_nothing_new_td_6() {
+    let mut going = definition("web:1", 1, 1);
+    going.deleting = true;
+    let world = Scene::new().definition(going).world;
+    assert!(world.revision(NAMESPACE, "web:1").is_some());
+    assert!(world.definition(NAMESPACE, "web:1").is_none());
+}
