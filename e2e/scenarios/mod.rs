@@ -4,6 +4,7 @@ mod api;
 mod constraint;
 mod crash;
 mod daemon_first;
+mod depends_on;
 mod drain;
 mod foreign_pods;
 mod helm;
