@@ -4,7 +4,7 @@
 #
 #   hack/test.sh
 #
-# It needs a Debian machine with Rust and Go, and root; it installs what else it needs.
+# It needs a Debian machine with Rust, Go and cgroup v1, and root; it installs what else it needs.
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -21,9 +21,19 @@ show_logs() {
   "$cluster" exec -- kubectl --namespace ecs-operator logs --selector app.kubernetes.io/name=ecs-operator --tail 40 --prefix || true
 }
 
+# integration_tests: options for the tests in apiserver/tests, but for those that need a feature. They are named in the one
+# command for the workspace, since a command for that package alone would compile its dependencies anew.
+integration_tests() {
+  cargo metadata --locked --no-deps --format-version 1 |
+    jq -r '.packages[] | select(.name == "embedded-apiserver") | .targets[]
+      | select(.kind == ["test"] and (.["required-features"] // []) == []) | "--test", .name'
+}
+
 main() {
-  local bin archive suite
+  local bin archive suite names
+  local -a options
   cd "$repo"
+  "$cluster" preflight
   share_target
   step "what the tests need"
   bin=$(hack/deps.sh)
@@ -35,8 +45,12 @@ main() {
   else
     echo "cargo-deny is not installed: deny.toml was not checked"
   fi
-  step "unit and property tests"
-  cargo test --locked --workspace --lib --bins --features testing
+  step "unit and property tests, and those of the embedded API server as a whole"
+  names=$(integration_tests)
+  mapfile -t options <<<"$names"
+  cargo test --locked --workspace --lib --bins "${options[@]}" --features testing
+  step "examples in the docs"
+  cargo test --locked --workspace --doc --features testing
   step "generated files"
   cargo run --locked --quiet --bin crdgen -- --check
   hack/semantics.sh --check

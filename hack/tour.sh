@@ -3,9 +3,9 @@
 #
 #   hack/tour.sh [--keep]
 #
-# It makes a real control plane and three real nodes (e2e/cluster; this needs root on a Debian machine with Rust and Go),
-# installs the operator by Helm, and plays the walk-through with kubectl. At the end the cluster is taken down, unless
-# --keep is given.
+# It makes a real control plane and three real nodes (e2e/cluster; this needs root on a Debian machine with Rust, Go
+# and cgroup v1), installs the operator by Helm, and plays the walk-through with kubectl. At the end the cluster is taken
+# down, unless --keep is given.
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -19,9 +19,18 @@ on() { "$cluster" exec -- "$@"; }
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
+# quoted WORD: the word as it is typed in a shell, in single quotes if it needs any.
+quoted() {
+  local plain='^[A-Za-z0-9_./:=,@%+-]+$' quote="'\\''"
+  if [[ $1 =~ $plain ]]; then printf '%s' "$1"; else printf "'%s'" "${1//\'/"$quote"}"; fi
+}
+
 # show CMD…: prints a command as a user types it, then runs it in the cluster.
 show() {
-  printf '$ %s\n' "$*"
+  local word
+  printf '$'
+  for word in "$@"; do printf ' %s' "$(quoted "$word")"; done
+  printf '\n'
   on "$@"
 }
 
@@ -39,6 +48,7 @@ table() {
 
 make_cluster() {
   local archive
+  "$cluster" preflight
   share_target
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   say "Building the operator"
@@ -57,7 +67,7 @@ play() {
   show kubectl get containerinstances
 
   say "Register a task definition and create a DAEMON service: one task on each instance"
-  show kubectl apply -f "$repo/e2e/tour/agent.yaml"
+  show kubectl apply -f e2e/tour/agent.yaml
   wait_for 60 "three daemon tasks" running 3
   table
 
@@ -72,7 +82,7 @@ play() {
   wait_for 60 "three daemon tasks" running 3
 
   say "A replica service that wants more than there is, then one more instance: its daemon comes first"
-  show kubectl apply -f "$repo/e2e/tour/web.yaml"
+  show kubectl apply -f e2e/tour/web.yaml
   wait_for 60 "a replica that waits for room" waiting
   show kubectl get ecsservice web -o 'jsonpath={.status.events[0].message}{"\n"}'
   "$cluster" add-node >/dev/null
@@ -97,6 +107,7 @@ empty() {
 
 main() {
   local keep=no
+  cd "$repo"
   [[ ${1:-} != --keep ]] || keep=yes
   make_cluster
   [[ $keep == yes ]] || trap '"$cluster" down' EXIT

@@ -24,6 +24,7 @@ usage() {
 usage: cluster.sh [--name NAME] COMMAND          NAME: default $ECS_CLUSTER, or ecs
 
   up [--nodes 3] [--zones a,b,c]   make the cluster; prints the path of its kubeconfig
+  preflight                        say whether this machine can have one; needs nothing built
   down [--keep]                    remove it (--keep: leave its logs and other files)
   status                           what runs, and the nodes as the API server sees them
   exec -- CMD…                     run CMD inside the cluster's network, kubectl and helm on its PATH
@@ -42,9 +43,21 @@ TEXT
 
 # --- the cluster -------------------------------------------------------------------------------------------------
 
+# cmd_preflight: fails, saying what to change, if this machine cannot have a cluster. Needs nothing installed or built.
+cmd_preflight() {
+  local controller missing=()
+  ((EUID == 0)) || die "this needs root, for it makes namespaces, mounts and cgroups: run it as root or with sudo"
+  for controller in cpu cpuacct cpuset memory pids; do
+    awk '$3 == "cgroup" { print "," $4 "," }' /proc/mounts | grep ",$controller," >/dev/null || missing+=("$controller")
+  done
+  ((${#missing[@]} == 0)) || die "this needs cgroup v1, and these controllers are not mounted as such: ${missing[*]}.
+  'stat -fc %T /sys/fs/cgroup' says cgroup2fs where there is v2 only. Either boot with the kernel parameter
+  systemd.unified_cgroup_hierarchy=0 (systemd 256 and 257 want SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1 as well; later ones
+  have no v1), or run the end-to-end suite on kind, with Docker: e2e/kind.sh"
+}
+
 preflight() {
-  ((EUID == 0)) || die "this needs root: it makes namespaces, mounts and cgroups"
-  grep -q ' cgroup ' /proc/mounts || die "this needs cgroup v1; where there is only v2, use e2e/kind.sh"
+  cmd_preflight
   is_dead network || die "cluster $cluster is up already; 'down' first"
   if [[ -d $state ]]; then remove_cluster; fi
 }
@@ -230,6 +243,7 @@ main() {
 
   case "$command" in
     help | -h | --help) usage ;;
+    preflight) cmd_preflight ;;
     up)
       lock
       cmd_up "$@"
