@@ -1,13 +1,14 @@
-//! A node loses power and returns: its tasks are left alone for a while, then replicas run elsewhere, daemons never.
+//! A node loses power, or its kubelet alone, and returns: its tasks are left alone for a while, then replicas run elsewhere, daemons never.
 //! (TASK-19, CI-6, CI-14, DRAIN-23)
 
 use std::collections::BTreeSet;
 
-use ecs_operator::api::{DesiredStatus, Task};
+use ecs_operator::api::{DesiredStatus, LastStatus, Task};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::json;
 
+use crate::support::cluster::Loss;
 use crate::support::operator::Setting;
 use crate::support::{Scenario, audit, cluster, eventually, last, placed_on, reservations, wanted};
 
@@ -27,10 +28,19 @@ async fn disconnected_since(scenario: &Scenario, name: &str) -> Timestamp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_for_it() {
+    lost_and_found("lost", Loss::Power).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tasks_of_a_node_without_kubelet_run_on_and_none_is_there_twice_when_it_returns() {
+    lost_and_found("deaf", Loss::Kubelet).await;
+}
+
+async fn lost_and_found(space: &str, loss: Loss) {
     if !cluster::controls_nodes("a lost node") {
         return;
     }
-    let scenario = Scenario::begin("lost").await;
+    let scenario = Scenario::begin(space).await;
     let _timeout = Setting::set("disconnectedTaskTimeoutSeconds", TIMEOUT);
     let all = scenario.instance_names().await;
     scenario.definition("web", 1, 64, json!({})).await;
@@ -53,14 +63,12 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
     let agents = scenario.tasks("agent").await;
     let agent = agents.iter().find(|t| placed_on(t) == lost).unwrap().name_any();
 
-    let power = cluster::Off::begin(lost);
+    let off = cluster::Off::begin(lost, loss);
     let since = disconnected_since(&scenario, lost).await;
     let elsewhere = |tasks: Vec<Task>| {
         tasks
             .iter()
-            .filter(|t| {
-                wanted(t) && last(t) == ecs_operator::api::LastStatus::Running && placed_on(t) != lost
-            })
+            .filter(|t| wanted(t) && last(t) == LastStatus::Running && placed_on(t) != lost)
             .count()
     };
     eventually("the replicas run elsewhere", 120, || async {
@@ -81,8 +89,16 @@ async fn a_lost_nodes_replicas_run_elsewhere_after_a_while_and_its_daemon_waits_
         .collect();
     assert_eq!(there.len(), 1);
     assert!(there[0].name_any() == agent && wanted(&there[0]));
+    if loss == Loss::Kubelet {
+        // what runs on is neither STOPPED by the loss of its node's voice nor by having been told to stop
+        assert_eq!(last(&there[0]), LastStatus::Running);
+        let web = scenario.tasks("web").await;
+        let told: Vec<&Task> = web.iter().filter(|t| hit.contains(&t.name_any())).collect();
+        assert_eq!(told.len(), hit.len());
+        assert!(told.iter().all(|t| !wanted(t) && last(t) != LastStatus::Stopped));
+    }
 
-    drop(power);
+    drop(off);
     scenario.running_on("agent", &all, 120).await;
     scenario.running("web", replicas, 90).await;
     scenario.quiet(120).await;

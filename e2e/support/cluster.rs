@@ -56,23 +56,41 @@ impl Drop for Added {
     }
 }
 
-/// A node that the scenario powered off; it is powered on when this is dropped.
+/// How a node is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The power fails: everything on the node ends at once.
+    Power,
+    /// The kubelet stops: the containers run on, and nobody hears of them.
+    Kubelet,
+}
+
+/// A node that the scenario lost; it returns when this is dropped.
 pub(crate) struct Off {
     name: String,
+    loss: Loss,
 }
 
 impl Off {
-    /// Powers a node off.
-    pub(crate) fn begin(name: &str) -> Self {
-        harness(&["kill-node", name]);
+    /// Takes a node away.
+    pub(crate) fn begin(name: &str, loss: Loss) -> Self {
+        let verb = match loss {
+            Loss::Power => "kill-node",
+            Loss::Kubelet => "stop-kubelet",
+        };
+        harness(&[verb, name]);
         let name = name.to_owned();
-        Self { name }
+        Self { name, loss }
     }
 }
 
 impl Drop for Off {
     fn drop(&mut self) {
-        quietly(harness_command(&["start-node", &self.name]));
+        let verb = match self.loss {
+            Loss::Power => "start-node",
+            Loss::Kubelet => "start-kubelet",
+        };
+        quietly(harness_command(&[verb, &self.name]));
     }
 }
 
