@@ -207,6 +207,10 @@ fn keep_pod_alive(arranged: &mut [Arranged<'_>], refusals: &mut Refusals) {
         .filter(|a| a.role == Role::App)
         .map(|a| a.container.name.as_str())
         .collect();
+    if waiting.is_empty() {
+        // all are waited for: a circle, which was refused already
+        return;
+    }
     refusals.refuse_task(
         "dependsOn",
         format!(

@@ -13,7 +13,7 @@ use crate::api::{self, TaskDefinitionState};
 use crate::build;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    DesiredStatus, InstanceStatus, LastStatus, PlacementConstraint, PlacementConstraintType,
+    DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
 use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task};
@@ -86,15 +86,18 @@ pub fn instance(object: &api::ContainerInstance) -> Instance {
         foreign: status.foreign,
         reservations: status.reservations,
         overcommitted: status.restoring,
+        newer_ledger: Some(status.ledger_version).filter(|version| *version > LEDGER_VERSION),
     }
 }
 
 fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseError> {
-    let members = rules
-        .iter()
-        .filter(|rule| rule.type_ == PlacementConstraintType::MemberOf);
-    members
-        .map(|rule| Expression::parse(rule.expression.as_deref().unwrap_or_default()))
+    let numbered = rules.iter().enumerate();
+    numbered
+        .filter(|(_, rule)| rule.type_ == PlacementConstraintType::MemberOf)
+        .map(|(index, rule)| {
+            let expression = Expression::parse(rule.expression.as_deref().unwrap_or_default());
+            expression.map_err(|error| error.in_constraint(index))
+        })
         .collect()
 }
 
@@ -257,6 +260,7 @@ pub fn task(object: &api::Task) -> Task {
         started_at: time(status.started_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),
         stop_code: status.stop_code,
+        stopped_reason: status.stopped_reason,
         tombstone: spec.tombstone,
         protected_until: None,
     }
@@ -313,5 +317,22 @@ mod tests {
         assert_eq!(of("duo", Some("duo:1")), "duo:1");
         assert_eq!(of("duo:2", Some("duo:1")), "duo:2", "the spec names a revision");
         assert_eq!(of("duo", Some("web:1")), "duo");
+    }
+
+    #[test]
+    fn an_invalid_expression_says_which_constraint_it_is_cons_9() {
+        let object = api::EcsService::new(
+            "web",
+            serde_json::from_value(
+                json!({ "taskDefinition": "web", "desiredCount": 1, "placementConstraints": [
+                { "type": "distinctInstance" }, { "type": "memberOf", "expression": "attribute:a ==" }] }),
+            )
+            .unwrap(),
+        );
+        let error = service(&object).constraints.unwrap_err().to_string();
+        assert!(
+            error.starts_with("Invalid expression in placementConstraints[1]: "),
+            "{error}"
+        );
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::Context;
 use super::errors::Error;
@@ -83,6 +84,9 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
                 .start_given(&key.name, &described.given, looked)
                 .await;
             drop(lane);
+            if let Some(note) = described.newer {
+                warn_of(&context, &object, note).await;
+            }
             described.put_off
         }
         Outcome::Gone => None,
@@ -104,6 +108,20 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let wake = wake.into_iter().chain(put_off).min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
+}
+
+/// Publishes what the status can't say because it must not be written; a failure is dropped.
+async fn warn_of(context: &Context, object: &ContainerInstance, note: String) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "LedgerIsNewer".to_owned(),
+        note: Some(note),
+        action: "Describe".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+        debug!(%error, "an event was dropped");
+    }
 }
 
 /// Lets Pods of others come once the daemons that belong on the node run there.

@@ -16,6 +16,7 @@ use super::errors::Error;
 use crate::api::{EcsService, SchedulingStrategy, Task, finalizers};
 use crate::domain::rollout::Bounds;
 use crate::ledger::fence::FENCE;
+use crate::ledger::service::STALLED;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
@@ -189,8 +190,9 @@ async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
         let text = message
             .split_once(") ")
             .map_or(message.as_str(), |(_, text)| text);
-        let warning =
-            text.contains("was unable to") || text.contains("is unable to") || text.contains("failed");
+        let warning = ["was unable to", "is unable to", "failed", STALLED]
+            .iter()
+            .any(|part| text.contains(part));
         let (reason, action) = words(text);
         let event = Event {
             type_: if warning {
@@ -213,6 +215,7 @@ async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
 
 fn words(message: &str) -> (&'static str, &'static str) {
     for (part, reason, action) in [
+        (STALLED, "Stalled", "Schedule"),
         ("has started", "TasksStarted", "Start"),
         ("has stopped", "TasksStopped", "Stop"),
         ("steady state", "SteadyState", "Settle"),

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::resources::Resources;
 
+/// Format of the ledger in ContainerInstance status that this program writes.
+pub const LEDGER_VERSION: i64 = 1;
+
 /// Whether a task should run. It becomes STOPPED once and never returns. (TASK-4)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]

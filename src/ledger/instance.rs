@@ -1,5 +1,6 @@
 //! ContainerInstance status: the one place where shares are given and taken back.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -125,6 +126,8 @@ pub struct Described {
     pub put_off: Option<Duration>,
     /// Daemons whose shares were given with it.
     pub given: Vec<Due>,
+    /// The ledger is newer than this program, so nothing was written: what to tell the user, the first time only.
+    pub newer: Option<String>,
 }
 
 /// Adds the shares of daemons that are due to a description, as far as there is room. An instance that comes back to
@@ -240,12 +243,10 @@ impl Ledger {
             };
             let before = object.status.clone().unwrap_or_default();
             if before.ledger_version > LEDGER_VERSION {
-                warn!(
-                    instance,
-                    version = before.ledger_version,
-                    "the ledger is newer than this program; left alone"
-                );
-                return Outcome::Applied(Described::default());
+                return Outcome::Applied(Described {
+                    newer: self.tell_newer(instance, before.ledger_version),
+                    ..Described::default()
+                });
             }
             let (status, due) = describe(&object);
             let (after, given) = give_due(&object, status, due);
@@ -260,13 +261,16 @@ impl Ledger {
             if left.is_some() {
                 return Outcome::Applied(Described {
                     put_off: left,
-                    given: Vec::new(),
+                    ..Described::default()
                 });
             }
             outcome = self
                 .write_instance(&object, &before, &after)
                 .await
-                .map(|()| Described { put_off: None, given });
+                .map(|()| Described {
+                    given,
+                    ..Described::default()
+                });
             if !matches!(outcome, Outcome::Stale) {
                 break;
             }
@@ -274,6 +278,20 @@ impl Ledger {
         }
         self.put_off.settle(instance);
         outcome
+    }
+
+    /// Says once per process and instance that a newer program's ledger is left alone.
+    fn tell_newer(&self, instance: &str, version: i64) -> Option<String> {
+        let mut told = self.told_newer.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(instance.to_owned()).then(|| {
+            warn!(instance, version, "the ledger is newer than this program; left alone");
+            format!(
+                "status.ledgerVersion {version} is newer than this operator's {LEDGER_VERSION}: nothing is placed here \
+                 and the status is left as it is. Upgrade the operator, or, if the version was edited by hand, set it \
+                 back: kubectl patch containerinstance {instance} --subresource=status --type=merge -p \
+                 '{{\"status\":{{\"ledgerVersion\":{LEDGER_VERSION}}}}}'"
+            )
+        })
     }
 
     async fn write_instance(

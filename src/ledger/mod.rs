@@ -31,7 +31,7 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kube::api::PostParams;
@@ -47,9 +47,7 @@ use outcome::Outcome;
 /// Field manager of conditional writes of placement.
 pub const FIELD_MANAGER: &str = "ecs-operator-ledger";
 
-/// Format of the ledger in ContainerInstance status that this program writes.
-pub const LEDGER_VERSION: i64 = 1;
-
+pub use crate::domain::records::LEDGER_VERSION;
 pub use crate::runtime::client::REQUEST_TIMEOUT;
 
 /// The turn to write to one instance.
@@ -66,6 +64,8 @@ pub struct Ledger {
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
     lane: Arc<lane::Lane>,
+    /// Instances of which this process has said that their ledger is newer than the program.
+    told_newer: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Ledger {
@@ -82,6 +82,7 @@ impl Ledger {
             queues: Arc::default(),
             put_off: Arc::default(),
             lane: Arc::default(),
+            told_newer: Arc::default(),
         }
     }
 

@@ -157,6 +157,9 @@ pub fn arrived(world: &World, service: &Service) -> Vec<String> {
     ids.filter(exists).cloned().collect()
 }
 
+/// How the text begins that says what the user has to change.
+pub const STALLED: &str = "is stalled";
+
 /// Event texts of a planning write in the order in which things happened: what was stopped, what was started, what the
 /// plan says. That tasks find no place is said only if `settled`: while others are on their way, it is said after them.
 #[must_use]
@@ -170,6 +173,11 @@ pub fn texts(plan: &ServicePlan, started: &[String], stopped: &[String], settled
     }
     let now = |text: &&String| settled || !text.starts_with(UNPLACED);
     texts.extend(plan.events.iter().filter(now).cloned());
+    if let Some(why) = &plan.stalled
+        && !plan.events.iter().any(|event| why.ends_with(event))
+    {
+        texts.push(format!("{STALLED}: {why}"));
+    }
     texts
 }
 
@@ -214,24 +222,7 @@ pub fn next_status(
     next.deployments.clone_from(&plan.deployments);
     (next.allocations, next.stopping) = lists(world, service, plan, placed);
     next.placement_failures.clone_from(&plan.failures);
-    let ready = if plan.steady {
-        State::yes("SteadyState", "the service has reached a steady state")
-    } else if let Some(why) = &plan.stalled {
-        State::no("Stalled", why)
-    } else if plan.failures.is_empty() {
-        State::no("InProgress", "tasks are being started or stopped")
-    } else {
-        State::no("PlacementFailed", &placement_summary(plan))
-    };
-    let progressing = if plan.steady || plan.stalled.is_some() {
-        State::no("Idle", "nothing is to be done")
-    } else {
-        State::yes("InProgress", "tasks are being started or stopped")
-    };
-    let stalled = match &plan.stalled {
-        Some(why) => State::yes("ActionNeeded", why),
-        None => State::no("AsExpected", "nothing is needed from the user"),
-    };
+    let [ready, progressing, stalled] = progress(plan);
     let unsupported = not_yet::of_service(&object.spec);
     let complete = if unsupported.is_empty() {
         State::yes("AllMembers", "every member has its effect")
@@ -252,6 +243,39 @@ pub fn next_status(
         next.observed_task_version = Some(seen.to_string());
     }
     (next, said)
+}
+
+/// Ready, Progressing and Stalled.
+fn progress(plan: &ServicePlan) -> [State; 3] {
+    let moving = plan
+        .warming
+        .as_deref()
+        .unwrap_or("tasks are being started or stopped");
+    let failing = plan.failing.as_deref().filter(|_| !plan.steady);
+    let ready = if plan.steady {
+        State::yes("SteadyState", "the service has reached a steady state")
+    } else if let Some(why) = &plan.stalled {
+        State::no("Stalled", why)
+    } else if !plan.failures.is_empty() {
+        let parts = [Some(placement_summary(plan)), failing.map(str::to_owned)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        State::no("PlacementFailed", &parts.join("; "))
+    } else if let Some(why) = failing {
+        State::no("TasksFailToStart", why)
+    } else {
+        State::no("InProgress", moving)
+    };
+    let progressing = if plan.steady || plan.stalled.is_some() {
+        State::no("Idle", "nothing is to be done")
+    } else {
+        State::yes("InProgress", moving)
+    };
+    let stalled = match (&plan.stalled, failing) {
+        (Some(why), _) => State::yes("ActionNeeded", why),
+        (None, Some(why)) if plan.impaired => State::yes("TasksFailToStart", why),
+        (None, _) => State::no("AsExpected", "nothing is needed from the user"),
+    };
+    [ready, progressing, stalled]
 }
 
 fn placement_summary(plan: &ServicePlan) -> String {
@@ -349,5 +373,75 @@ mod tests {
             said.starts_with("False NotYetSupported: deploymentConfiguration.deploymentCircuitBreaker"),
             "{said}"
         );
+    }
+
+    fn said(plan: &ServicePlan) -> Vec<String> {
+        let shown = |s: &State| format!("{s:?}");
+        progress(plan).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn conditions_name_what_the_user_has_to_change_and_nothing_else() {
+        let failing = ServicePlan {
+            failing: Some("the newest task t failed to start: no image".to_owned()),
+            ..ServicePlan::default()
+        };
+        let once = said(&failing);
+        assert!(
+            once[0].contains("no image") && once[0].contains("TasksFailToStart"),
+            "{once:?}"
+        );
+        assert!(once[2].contains("nothing is needed"), "{once:?}");
+        let impaired = said(&ServicePlan {
+            impaired: true,
+            ..failing.clone()
+        });
+        assert!(
+            impaired[2].contains("TasksFailToStart") && impaired[2].contains("no image"),
+            "{impaired:?}"
+        );
+        let over = said(&ServicePlan {
+            steady: true,
+            impaired: true,
+            ..failing
+        });
+        assert!(
+            over[0].contains("SteadyState") && over[2].contains("nothing is needed"),
+            "{over:?}"
+        );
+    }
+
+    #[test]
+    fn a_service_that_waits_for_health_by_age_says_so_health_1() {
+        let mut scene = Scene::new()
+            .instance(crate::plan::testing::instance("i1"))
+            .definition(definition("web:1", 1, 1))
+            .service(replica("web", "web:1", 1));
+        let starting = scene.round("web");
+        assert_eq!(starting.warming, None);
+        scene.run_tasks();
+        let plan = scene.plan("web");
+        assert!(plan.start.is_empty() && plan.stop.is_empty());
+        let young = said(&plan);
+        assert!(
+            young[0].contains("the tasks run") && young[0].contains("s after their start"),
+            "{young:?}"
+        );
+        scene.advance(1000);
+        assert_eq!(scene.plan("web").warming, None);
+    }
+
+    #[test]
+    fn why_a_service_is_stalled_is_an_event_unless_another_says_it() {
+        let stalled = |events: &[&str]| {
+            let plan = ServicePlan {
+                stalled: Some("The service was unable".to_owned()),
+                events: events.iter().map(ToString::to_string).collect(),
+                ..ServicePlan::default()
+            };
+            texts(&plan, &[], &[], true)
+        };
+        assert_eq!(stalled(&[]), ["is stalled: The service was unable"]);
+        assert_eq!(stalled(&["was unable"]), ["was unable"]);
     }
 }

@@ -86,6 +86,22 @@ pub(super) fn instance_until(
     after(at, seconds, world.now)
 }
 
+/// Which task of the deployment failed, and why, if that is the newest one that ran or ended.
+pub(super) fn failing(world: &World, service: &Service, deployment: &str) -> Option<String> {
+    let newest = world
+        .tasks_of(&service.uid)
+        .filter(|t| t.started_by == deployment && !t.tombstone)
+        .filter(|t| !t.alive() || t.started_at.is_some())
+        .max_by_key(|t| (t.created_at, &t.key))
+        .filter(|t| !t.alive())?;
+    let ended = match failure(newest)?.0 {
+        Failure::NeverStarted => "failed to start",
+        Failure::QuickExit => "ended soon after its start",
+    };
+    let reason = newest.stopped_reason.as_deref().unwrap_or("no reason is known");
+    Some(format!("the newest task {} {ended}: {reason}", newest.key.name))
+}
+
 /// The service throttle: until when nothing new of the PRIMARY is started, and whether its starts are impaired. A new
 /// deployment begins anew. (THR-1 to THR-4, THR-6)
 pub(super) fn throttle(world: &World, service: &Service, deployment: &str) -> (Option<Timestamp>, bool) {

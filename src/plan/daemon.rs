@@ -91,7 +91,9 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
         .chain(retries)
         .min();
     let primary = plan.deployments.first().map(|d| d.id.clone()).unwrap_or_default();
-    if backoff::throttle(world, service, &primary).1 {
+    plan.failing = backoff::failing(world, service, &primary);
+    plan.impaired = backoff::throttle(world, service, &primary).1;
+    if plan.impaired {
         plan.events.push(texts::IMPAIRED.to_owned());
     }
     explain(&mut plan, &survey.waiting);
@@ -264,7 +266,7 @@ fn update(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>
     let stuck = survey.outdated.iter().any(|m| m.protected_until.is_none());
     let waits = survey.moving || !survey.waiting.is_empty() || survey.standings.contains(&Standing::Warming);
     if stuck && !waits && plan.stop.is_empty() {
-        plan.events.push(texts::DEADLOCK.to_owned());
+        texts::deadlock(plan);
     }
     // An unhealthy task makes room for its replacement, one at a time. (HEALTH-5, HEALTH-10)
     if let Some(member) = survey.unhealthy.first().filter(|_| !stopped && !survey.moving) {

@@ -10,6 +10,7 @@ use super::{ServicePlan, choice, permission, texts};
 use crate::domain::expr::Expression;
 use crate::domain::records::{Deployment, DeploymentStatus, LastStatus, RolloutState};
 use crate::domain::resources::Resources;
+use crate::domain::rollout::Standing;
 
 /// Most deployments in PRIMARY and ACTIVE at once. (DEP-6)
 pub const DEPLOYMENTS_MAX: usize = 5;
@@ -112,8 +113,10 @@ fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Arc<Definition
 /// What tasks of the definition are made of, or why none can be.
 fn recipe_of<'a>(service: &'a Service, definition: &'a Definition) -> Result<Recipe<'a>, String> {
     let demand = definition.demand.as_ref().map_err(|texts| texts.join(" "))?;
-    definition.constraints.as_ref().map_err(ToString::to_string)?;
-    let constraints = service.constraints.as_ref().map_err(ToString::to_string)?;
+    let of_definition = definition.constraints.as_ref();
+    of_definition.map_err(|error| format!("TaskDefinition {}: {error}.", definition.key.name))?;
+    let of_service = service.constraints.as_ref();
+    let constraints = of_service.map_err(|error| format!("EcsService {}: {error}.", service.key.name))?;
     let of_task = definition.constraints.as_ref().map_or(0, Vec::len);
     let of_service = constraints
         .len()
@@ -262,10 +265,27 @@ pub(super) fn finish(world: &World, plan: &mut ServicePlan, members: &[Member<'_
         primary.updated_at = world.now.to_string();
         plan.events.push(texts::deployment_completed(&primary.id));
     }
+    plan.warming = warming(world, plan, members);
     plan.steady = arrived && plan.stalled.is_none();
     if plan.steady {
         plan.events.push(texts::STEADY.to_owned());
     }
+}
+
+/// What makes the tasks healthy, if that is all the service waits for. (HEALTH-1)
+fn warming(world: &World, plan: &ServicePlan, members: &[Member<'_>]) -> Option<String> {
+    let idle = plan.start.is_empty() && plan.stop.is_empty() && wanted_count(members) == plan.desired_count;
+    let run = |m: &Member<'_>| m.live() && m.phase == Phase::Running && !m.unhealthy;
+    let mut young = members.iter().filter(|m| m.standing != Standing::Healthy);
+    let first = young.next().filter(|_| idle && members.iter().all(run))?;
+    if first.standing == Standing::Down || young.any(|m| m.standing == Standing::Down) {
+        return Some("the tasks run; their health checks have not passed yet".to_owned());
+    }
+    let cluster = first.task.and_then(|t| world.clusters.get(&t.cluster))?;
+    Some(format!(
+        "the tasks run; without health checks they count as healthy {} s after their start",
+        cluster.healthy_after_seconds
+    ))
 }
 
 fn last(member: &Member<'_>) -> LastStatus {

@@ -13,7 +13,7 @@ use super::permission::may_place;
 use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
-use crate::domain::records::{InstanceStatus, PlacementFailure, SchedulingStrategy};
+use crate::domain::records::{InstanceStatus, LEDGER_VERSION, PlacementFailure, SchedulingStrategy};
 use crate::domain::resources::{Lack, Resources};
 
 /// What an expression sees of an instance. (CQL-1)
@@ -115,6 +115,11 @@ pub fn check_status(instance: &Instance) -> Option<Rejection> {
             detail.to_owned(),
         ))
     };
+    if let Some(version) = instance.newer_ledger {
+        let detail =
+            format!("its status.ledgerVersion {version} is newer than this operator's {LEDGER_VERSION}");
+        return reject("INACTIVE", &detail);
+    }
     match instance.status {
         InstanceStatus::Active => {}
         InstanceStatus::Draining => return reject("INACTIVE", "the instance is DRAINING"),

@@ -88,6 +88,12 @@ pub struct ServicePlan {
     pub events: Vec<String>,
     /// Nothing can be done until the user changes something: why.
     pub stalled: Option<String>,
+    /// The newest task of the PRIMARY ended before or soon after it ran: which, and why.
+    pub failing: Option<String>,
+    /// Starts of the PRIMARY fail again and again. (EVT-30)
+    pub impaired: bool,
+    /// Nothing is to be started or stopped, but the tasks are not healthy yet: what makes them so.
+    pub warming: Option<String>,
     /// SVC-13 holds.
     pub steady: bool,
     /// When to plan again although nothing changed.

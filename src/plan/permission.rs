@@ -38,7 +38,10 @@ pub fn namespace_forbidden(world: &World, cluster: &str, namespace: &str) -> Opt
         ));
     };
     if cluster.deleting {
-        return Some(format!("Cluster {} is being deleted.", cluster.name));
+        return Some(format!(
+            "Cluster {0} is being deleted. Use another cluster, or create EcsCluster {0} again once it is gone.",
+            cluster.name
+        ));
     }
     outside(cluster.allowed_namespaces.as_ref(), namespace).then(|| {
         format!(

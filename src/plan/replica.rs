@@ -211,7 +211,9 @@ impl Pass<'_> {
             .map(|d| d.id.clone())
             .unwrap_or_default();
         let (until, impaired) = backoff::throttle(self.world, self.service, &primary);
-        if impaired && wants {
+        self.plan.failing = backoff::failing(self.world, self.service, &primary);
+        self.plan.impaired = impaired && wants;
+        if self.plan.impaired {
             self.plan.events.push(texts::IMPAIRED.to_owned());
         }
         if until.is_some() && wants {
@@ -311,7 +313,7 @@ impl Pass<'_> {
             self.plan.events.push(texts::protected(&primary.id));
         }
         if self.deadlocked() {
-            self.plan.events.push(texts::DEADLOCK.to_owned());
+            texts::deadlock(&mut self.plan);
         }
         self.plan.wake_at = self.alarms.iter().min().copied();
     }

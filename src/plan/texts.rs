@@ -4,6 +4,7 @@
 //! and `has stopped N running tasks` (EVT-10, EVT-11) are the ledger's to say: it draws the ids and knows what was
 //! committed.
 
+use super::ServicePlan;
 use super::world::Rejection;
 
 /// End of some texts. (EVT-5)
@@ -20,6 +21,13 @@ pub(super) const IMPAIRED: &str = "is unable to consistently start tasks success
 /// EVT-32.
 pub(super) const DEADLOCK: &str = "was unable to stop or start tasks during a deployment because of the service \
      deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
+
+/// Says that the percentages let nothing start or stop: the user has to change them. (EVT-32, PCT-8)
+pub(super) fn deadlock(plan: &mut ServicePlan) {
+    plan.events.push(DEADLOCK.to_owned());
+    plan.stalled
+        .get_or_insert_with(|| format!("The service {DEADLOCK}"));
+}
 
 /// Why a task stopped whose container health checks failed. (HEALTH-10)
 pub(super) const UNHEALTHY: &str = "Task failed container health checks";

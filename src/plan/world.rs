@@ -97,6 +97,8 @@ pub struct Instance {
     pub reservations: Vec<Reservation>,
     /// Whether Tasks are bound here that the ledger has no entry for: nothing new is reserved until it has.
     pub overcommitted: bool,
+    /// Version of its ledger, if that is newer than this program's: it must not be written.
+    pub newer_ledger: Option<i64>,
 }
 
 impl Instance {
@@ -258,6 +260,8 @@ pub struct Task {
     pub stopped_at: Option<Timestamp>,
     /// Why it stopped.
     pub stop_code: Option<StopCode>,
+    /// The same in words.
+    pub stopped_reason: Option<String>,
     /// It will never run.
     pub tombstone: bool,
     /// Protected from scale-in and deployments until then. (PROT-1)

@@ -9,8 +9,13 @@ const EXCERPT_LENGTH_MAX: usize = 24;
 
 /// Why a text is not an expression. Its `Display` is one line of at most 512 characters. [CQL-25]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid expression: expected {expected} at position {offset}, found {found}")]
+#[error(
+    "Invalid expression{}: expected {expected} at character {}, found {found}",
+    Place(*.constraint),
+    .offset.saturating_add(1)
+)]
 pub struct ParseError {
+    constraint: Option<usize>,
     offset: usize,
     expected: Expected,
     found: Found,
@@ -19,13 +24,24 @@ pub struct ParseError {
 impl ParseError {
     pub(super) fn new(offset: usize, expected: Expected, found: Found) -> Self {
         Self {
+            constraint: None,
             offset,
             expected,
             found,
         }
     }
 
-    /// Where the text stops being an expression, in characters from its start, the first being 0.
+    /// The same, saying that the expression is that of `placementConstraints[index]`.
+    #[must_use]
+    pub fn in_constraint(self, index: usize) -> Self {
+        Self {
+            constraint: Some(index),
+            ..self
+        }
+    }
+
+    /// Where the text stops being an expression, in characters from its start, the first being 0; the text counts
+    /// from 1.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
@@ -41,6 +57,18 @@ impl ParseError {
     #[must_use]
     pub fn found(&self) -> &Found {
         &self.found
+    }
+}
+
+/// Where the expression stands, for the text.
+struct Place(Option<usize>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(index) => write!(f, " in placementConstraints[{index}]"),
+            None => Ok(()),
+        }
     }
 }
 

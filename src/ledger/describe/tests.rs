@@ -84,6 +84,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         started_at: None,
         stopped_at: None,
         stop_code: None,
+        stopped_reason: None,
         tombstone: false,
         protected_until: None,
     })

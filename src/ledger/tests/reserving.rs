@@ -158,3 +158,44 @@ async fn writes_to_one_instance_take_turns_and_a_turn_that_is_over_leaves_nothin
     }
     assert!(scene.ledger.queues.lock().unwrap().len() <= 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_ledger_is_left_alone_and_an_event_says_so_once() {
+    let (scene, mut server) = begin();
+    let mut edited = instance_at(11, &[]);
+    edited["status"]["ledgerVersion"] = json!(99);
+    scene.knows_instance(&edited);
+    let (outcome, ()) = tokio::join!(
+        async {
+            scene.look_at_instance().await?;
+            scene.look_at_instance().await
+        },
+        async {
+            let asked = server
+                .expect(POST, "/apis/events.k8s.io/v1/namespaces/default/events")
+                .await;
+            let event = asked.body.clone();
+            assert_eq!(
+                (&event["type"], &event["reason"]),
+                (&json!("Warning"), &json!("LedgerIsNewer"))
+            );
+            assert_eq!(event["regarding"]["name"], "n1");
+            let note = event["note"].as_str().unwrap();
+            assert!(
+                note.starts_with(
+                    "status.ledgerVersion 99 is newer than this operator's 1: nothing is placed here"
+                ),
+                "{note}"
+            );
+            assert!(
+                note.ends_with("--subresource=status --type=merge -p '{\"status\":{\"ledgerVersion\":1}}'"),
+                "{note}"
+            );
+            asked.is(&event);
+            server.hears_nothing().await;
+        }
+    );
+    outcome.unwrap();
+    let verdicts = scene.ledger.reserve("n1", &[ask("a")]).await;
+    assert_eq!(verdicts, Outcome::Applied(vec![Some(Denied::NotActive)]));
+}

@@ -53,6 +53,7 @@ pub(crate) fn instance(name: &str) -> Instance {
         foreign: Resources::default(),
         reservations: vec![],
         overcommitted: false,
+        newer_ledger: None,
     }
 }
 
@@ -189,6 +190,7 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         started_at: Some(Timestamp::UNIX_EPOCH),
         stopped_at: None,
         stop_code: None,
+        stopped_reason: None,
         tombstone: false,
         protected_until: None,
     }

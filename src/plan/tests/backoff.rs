@@ -21,6 +21,7 @@ fn refuse_all(scene: &mut Scene, service: &str, seconds: i64) {
         scene.edit_task(&task.key.name, |t: &mut Task| {
             (t.desired, t.last) = (DesiredStatus::Stopped, LastStatus::Stopped);
             (t.stop_code, t.stopped_at) = (Some(StopCode::TaskFailedToStart), Some(now));
+            t.stopped_reason = Some("CannotPullContainerError: no such image".to_owned());
         });
     }
     scene.release();
@@ -71,11 +72,24 @@ fn thr_1_to_4_starts_that_fail_in_a_row_are_throttled_until_a_new_deployment_thr
     for n in 0..6 {
         scene = scene.instance(instance(&format!("i{n}")));
     }
-    for _ in 0..4 {
+    for failed in 0..4 {
+        let plan = scene.plan("r");
+        assert_eq!(
+            (plan.failing.is_some(), plan.impaired),
+            (failed > 0, false),
+            "{failed}"
+        );
         pass(&mut scene, "r");
         refuse_all(&mut scene, "r", 0);
     }
     let plan = scene.plan("r");
+    let why = plan.failing.clone().unwrap();
+    assert!(
+        why.starts_with("the newest task ")
+            && why.ends_with(" failed to start: CannotPullContainerError: no such image"),
+        "{why}"
+    );
+    assert!(plan.impaired);
     assert!(
         plan.start.is_empty(),
         "the fourth failure in a row waits 15 s (THR-2)"
@@ -93,4 +107,6 @@ fn thr_1_to_4_starts_that_fail_in_a_row_are_throttled_until_a_new_deployment_thr
     scene.edit_service("r", |s| s.requested_definition = "r:2".to_owned());
     pass(&mut scene, "r");
     assert_eq!(scene.alive("r").len(), 1, "a new deployment begins anew (THR-4)");
+    let plan = scene.plan("r");
+    assert_eq!((plan.failing, plan.impaired), (None, false));
 }

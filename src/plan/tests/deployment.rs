@@ -145,7 +145,10 @@ fn an_unreadable_constraint_starts_and_stops_nothing_cons_9() {
     let scene = scene.instance(instance("i2"));
     let plan = scene.plan("d");
     assert!(
-        plan.stalled.as_deref().unwrap().starts_with("Invalid expression"),
+        plan.stalled
+            .as_deref()
+            .unwrap()
+            .starts_with("EcsService d: Invalid expression: "),
         "{plan:?}"
     );
     assert!(plan.start.is_empty() && plan.stop.is_empty() && !plan.steady);

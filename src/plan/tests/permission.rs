@@ -92,5 +92,10 @@ fn a_cluster_that_is_being_deleted_gets_no_tasks_clu_5() {
         .cluster(|c| c.deleting = true);
     let plan = scene.plan("r");
     assert!(plan.start.is_empty());
-    assert_eq!(plan.stalled.as_deref(), Some("Cluster default is being deleted."));
+    assert_eq!(
+        plan.stalled.as_deref(),
+        Some(
+            "Cluster default is being deleted. Use another cluster, or create EcsCluster default again once it is gone."
+        )
+    );
 }

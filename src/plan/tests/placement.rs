@@ -128,6 +128,22 @@ fn preconditions_are_checked_before_all_place_4() {
 }
 
 #[test]
+fn an_instance_whose_ledger_is_newer_is_no_candidate_and_its_rejection_says_so() {
+    let mut scene = zones().service(replica("r", "r:1", 4));
+    scene.edit_instance("a1", |i| i.newer_ledger = Some(99));
+    assert!(scene.plan("r").start.iter().all(|s| s.instance != "a1"));
+    for name in ["a2", "b1", "c1"] {
+        scene.edit_instance(name, |i| i.newer_ledger = Some(99));
+    }
+    let plan = scene.plan("r");
+    assert!(plan.start.is_empty());
+    assert_eq!(
+        plan.failures[0].detail,
+        "its status.ledgerVersion 99 is newer than this operator's 1"
+    );
+}
+
+#[test]
 fn a_required_attribute_must_be_there_attr_9() {
     let mut wanting = definition("r:2", 1, 1);
     wanting.required_attributes = vec![Attribute {

@@ -343,7 +343,11 @@ fn an_unreadable_constraint_starts_nothing_and_stops_nothing_cons_9() {
     });
     let plan = scene.plan("r");
     assert!(plan.start.is_empty() && plan.stop.is_empty());
-    assert!(plan.stalled.unwrap().starts_with("Invalid expression"));
+    assert!(
+        plan.stalled
+            .unwrap()
+            .starts_with("EcsService r: Invalid expression: ")
+    );
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn the_first_step_is_as_in_the_table_pct_7_pct_8_roll_2_roll_4() {
             stuck,
             "{desired} {min} {max}"
         );
+        assert_eq!(plan.stalled.is_some(), stuck, "{desired} {min} {max}");
         if !stuck {
             let end = scene.settle("r");
             assert!(end.steady && end.deployments.len() == 1, "{desired} {min} {max}");

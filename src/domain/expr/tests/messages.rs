@@ -8,19 +8,25 @@ fn messages_name_place_expectation_and_finding_cql_25() {
     assert_eq!(
         message("attribute:stack = prod"),
         "Invalid expression: expected an operator of attribute:NAME \
-         (== != > >= < <= exists !exists in !in =~ !~) at position 16, found `=`"
+         (== != > >= < <= exists !exists in !in =~ !~) at character 17, found `=`"
     );
     assert_eq!(
         message("runningTasksCount == one"),
-        "Invalid expression: expected an integer at position 21, found `one`"
+        "Invalid expression: expected an integer at character 22, found `one`"
     );
     assert_eq!(
         message("attribute:stack =~ a(?=b)"),
-        "Invalid expression: expected `and`, `or` or the end (values with spaces need quotes) at position 20, found `(?=`"
+        "Invalid expression: expected `and`, `or` or the end (values with spaces need quotes) at character 21, found `(?=`"
     );
     assert_eq!(
         message("attribute:stack =~ 'a(?=b)'"),
-        "Invalid expression: expected a pattern without look-ahead at position 21, found `(?=b)`"
+        "Invalid expression: expected a pattern without look-ahead at character 22, found `(?=b)`"
+    );
+    let error = Expression::parse("").unwrap_err().in_constraint(1);
+    assert!(
+        error
+            .to_string()
+            .starts_with("Invalid expression in placementConstraints[1]: expected ")
     );
     // Positions count characters, not bytes.
     assert_eq!(refused("attribute:v == é x").0, 17);

@@ -183,7 +183,7 @@ fn blank_text_is_refused_cql_22() {
     for text in ["", " ", "\n\t"] {
         assert_eq!(refused(text), (text.len(), Expected::Term));
     }
-    assert!(message("").ends_with("at position 0, found the end"));
+    assert!(message("").ends_with("at character 1, found the end"));
 }
 
 #[test]
