@@ -93,21 +93,15 @@ fn named(name: &str, schema: &Value) -> Atom {
 }
 
 fn untyped() -> Atom {
-    Atom {
-        scalar: Some(Scalar::Untyped),
-        list: Some(Arc::new(List {
-            element: named_ref(UNTYPED),
-            kind: ListKind::Atomic,
-        })),
-        map: Some(Arc::new(Map {
-            fields: BTreeMap::new(),
-            element: Some(named_ref(UNTYPED)),
-            atomic: true,
-        })),
-    }
+    whatever(UNTYPED, true)
 }
 
 fn deduced() -> Atom {
+    whatever(DEDUCED, false)
+}
+
+/// Any value: lists are atomic, members of maps are `members`.
+fn whatever(members: &str, atomic: bool) -> Atom {
     Atom {
         scalar: Some(Scalar::Untyped),
         list: Some(Arc::new(List {
@@ -116,8 +110,8 @@ fn deduced() -> Atom {
         })),
         map: Some(Arc::new(Map {
             fields: BTreeMap::new(),
-            element: Some(named_ref(DEDUCED)),
-            atomic: false,
+            element: Some(named_ref(members)),
+            atomic,
         })),
     }
 }
