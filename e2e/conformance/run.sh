@@ -30,8 +30,12 @@ jq --null-input '{
 "$serve" 127.0.0.1:0 "$dir/embedded.json" 2>"$dir/serve.log" &
 pid=$!
 # The address is said when the kubeconfig is written and the port is open.
+deadline=$((SECONDS + 30))
 until grep --quiet https: "$dir/serve.log"; do
-  kill -0 "$pid" || { cat "$dir/serve.log" >&2; exit 1; }
+  if ! kill -0 "$pid" || ((SECONDS >= deadline)); then
+    cat "$dir/serve.log" >&2
+    exit 1
+  fi
   sleep 0.05
 done
 
