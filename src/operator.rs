@@ -59,7 +59,6 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         client: reader.clone(),
         metrics: metrics.clone(),
         leads: leads.clone(),
-        lane: Arc::default(),
         queues: queues.clone(),
     });
     let mut parts = JoinSet::new();

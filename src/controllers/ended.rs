@@ -111,9 +111,7 @@ async fn let_go(context: &Context, task: &Task, wake: Option<Duration>) -> Resul
     let reserved = task.spec.container_instance.as_ref().is_some_and(|instance| {
         context.cache.instances.named(instance).is_some_and(|object| {
             let entries = object.status.iter().flat_map(|s| &s.reservations);
-            entries
-                .into_iter()
-                .any(|r| r.task == key.name && r.namespace == key.namespace)
+            entries.into_iter().any(|r| r.is_for(&key.namespace, &key.name))
         })
     });
     if reserved {

@@ -79,10 +79,13 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let put_off = match outcome {
         Outcome::Applied(described) => {
             let lane = lane.or_else(|| (!described.given.is_empty()).then(|| context.ledger.lane().enter()));
-            context
+            if context
                 .ledger
-                .start_given(&key.name, &described.given, looked)
-                .await;
+                .start_given(&key.name, described.given, looked)
+                .await
+            {
+                context.queues.instances.push_named(&key.name);
+            }
             drop(lane);
             if let Some(note) = described.newer {
                 warn_of(&context, &object, note).await;

@@ -6,7 +6,6 @@ mod ended;
 pub mod errors;
 pub mod feeds;
 pub mod instance;
-pub mod lane;
 pub mod node;
 pub mod queue;
 pub mod service;
@@ -40,8 +39,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this replica plans.
     pub leads: watch::Receiver<bool>,
-    /// Who gives way to daemons.
-    pub lane: Arc<lane::Lane>,
     /// What is to be looked at.
     pub queues: Arc<queue::Queues>,
 }

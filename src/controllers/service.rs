@@ -61,7 +61,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         return Ok(Action::requeue(jittered(AGAIN)));
     }
     let due = plan::daemons_due(&world, &service);
-    if context.lane.gives_way(&key, !due.is_empty()) {
+    if context.ledger.lane().gives_way(&key, !due.is_empty()) {
         for daemon in due {
             context.queues.services.push(daemon);
         }

@@ -72,10 +72,7 @@ pub(super) fn pod_of(context: &Context, task: &Task) -> Option<Arc<Pod>> {
 pub(super) fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodObservation> {
     let world = context.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
     let namespace = task.namespace().unwrap_or_default();
-    let revision = revision_of(task);
-    let known = world
-        .revision(&namespace, revision)
-        .or_else(|| world.definition(&namespace, revision))?;
+    let known = world.definition_in_use(&namespace, revision_of(task))?;
     let definition = context.cache.definitions.get(&known.key)?;
     Some(build::observe(&Observed {
         task,

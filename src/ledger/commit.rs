@@ -19,7 +19,7 @@ use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
 use crate::cache::convert::revision_of;
-use crate::domain::records::{InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
+use crate::domain::records::{Deployment, InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{ServicePlan, Stop, only_daemons_left};
 
@@ -156,7 +156,7 @@ impl Ledger {
             None
         };
         let asks: Vec<Ask> = group.iter().map(|p| Ask::of(service, p)).collect();
-        let mut share_seen = Instant::now();
+        let share_seen = Instant::now();
         let verdicts = match self.reserve(instance, &asks).await {
             Outcome::Applied(verdicts) => verdicts,
             other => {
@@ -171,14 +171,35 @@ impl Ledger {
                 };
             }
         };
-        let mut starts = Starts::default();
+        let (mut given, mut again) = (Vec::new(), false);
         for (one, verdict) in group.into_iter().zip(verdicts) {
             if let Some(denied) = verdict {
                 info!(service = %service.key, instance, ?denied, "no share given; planning again");
-                starts.again |= denied != Denied::Duplicate;
-                continue;
+                again |= denied != Denied::Duplicate;
+            } else {
+                given.push(one);
             }
-            let Some(deployment) = plan.deployments.iter().find(|d| d.id == one.start.deployment) else {
+        }
+        let mut starts = self
+            .create_given(service, &plan.deployments, instance, given, share_seen)
+            .await;
+        starts.again |= again;
+        drop(lane);
+        starts
+    }
+
+    /// Creates the Tasks whose shares on the instance were given, and their Pods; the shares were there at `share_seen`.
+    pub(super) async fn create_given(
+        &self,
+        service: &Service,
+        deployments: &[Deployment],
+        instance: &str,
+        given: Vec<Placed>,
+        mut share_seen: Instant,
+    ) -> Starts {
+        let mut starts = Starts::default();
+        for one in given {
+            let Some(deployment) = deployments.iter().find(|d| d.id == one.start.deployment) else {
                 continue;
             };
             let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
@@ -196,7 +217,6 @@ impl Ledger {
                 Started::No => {}
             }
         }
-        drop(lane);
         starts
     }
 
@@ -259,8 +279,7 @@ impl Ledger {
         let missing = |what: &str| vec![format!("{what} does not exist")];
         let world = self.cache.snapshot(jiff::Timestamp::UNIX_EPOCH, 0);
         let definition = world
-            .revision(&namespace, revision_of(task))
-            .or_else(|| world.definition(&namespace, revision_of(task)))
+            .definition_in_use(&namespace, revision_of(task))
             .and_then(|d| self.cache.definitions.get(&d.key))
             .ok_or_else(|| missing(&format!("task definition {}", task.spec.task_definition)))?;
         let cluster = self
@@ -354,10 +373,13 @@ pub enum Started {
 
 /// What became of the starts of a pass.
 #[derive(Debug, Default)]
-struct Starts {
-    ids: Vec<String>,
-    release: Vec<String>,
-    again: bool,
+pub(super) struct Starts {
+    /// Tasks that exist now.
+    pub(super) ids: Vec<String>,
+    /// Instances that hold a share for a task that exists elsewhere.
+    pub(super) release: Vec<String>,
+    /// Something moved: plan again.
+    pub(super) again: bool,
 }
 
 /// What became of stops.

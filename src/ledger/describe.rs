@@ -58,8 +58,7 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     restore(&mut next, around);
     let member = membership::settle(&mut next, &old, around);
     let entries = next.reservations.clone();
-    let reserved =
-        |namespace: &str, task: &str| entries.iter().any(|r| r.task == task && r.namespace == namespace);
+    let reserved = |namespace: &str, task: &str| entries.iter().any(|r| r.is_for(namespace, task));
     next.foreign = (around.foreign)(&reserved);
     next.remaining_resources = shown(&left(&next));
     let count = |started: bool| {
@@ -145,7 +144,7 @@ fn restore(next: &mut ContainerInstanceStatus, around: &Surroundings<'_>) {
         let held = next
             .reservations
             .iter()
-            .any(|r| r.task == key.name && r.namespace == key.namespace);
+            .any(|r| r.is_for(&key.namespace, &key.name));
         let Some(amounts) = bound.pod.as_ref().filter(|_| !held) else {
             continue;
         };
@@ -166,7 +165,7 @@ fn restore(next: &mut ContainerInstanceStatus, around: &Surroundings<'_>) {
             && !next
                 .reservations
                 .iter()
-                .any(|r| r.task == key.name && r.namespace == key.namespace)
+                .any(|r| r.is_for(&key.namespace, &key.name))
     });
 }
 

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Ledger;
-use super::commit::{Started, service_task};
 use super::instance::Ask;
 use super::service::Placed;
 use crate::plan::world::{Key, Service};
 
+/// Longest time the pass of a replica service waits for daemons that are due.
+const PASS_WAITS_MAX: Duration = Duration::from_secs(1);
 /// Longest time the start of a replica waits for daemons that are being started.
-const GIVE_WAY_MAX: Duration = Duration::from_secs(2);
+const START_WAITS_MAX: Duration = Duration::from_secs(2);
 
 /// A daemon task to be started with an instance's status.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ impl Due {
 #[derive(Debug)]
 pub struct Lane {
     starting: watch::Sender<usize>,
+    waiting: Mutex<HashMap<Key, Instant>>,
     untold: Mutex<HashMap<Key, Vec<String>>>,
 }
 
@@ -46,6 +48,7 @@ impl Default for Lane {
     fn default() -> Self {
         Self {
             starting: watch::Sender::new(0),
+            waiting: Mutex::default(),
             untold: Mutex::default(),
         }
     }
@@ -69,15 +72,35 @@ impl Lane {
         Starting(self.starting.clone())
     }
 
-    /// Waits while daemons are being started, at most [`GIVE_WAY_MAX`].
+    /// Whether the pass of a replica service gives way now: while daemons are `due`, but no longer than
+    /// [`PASS_WAITS_MAX`] at a time.
+    pub fn gives_way(&self, service: &Key, due: bool) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if due
+            && waiting
+                .entry(service.clone())
+                .or_insert_with(Instant::now)
+                .elapsed()
+                < PASS_WAITS_MAX
+        {
+            return true;
+        }
+        waiting.remove(service);
+        false
+    }
+
+    /// Waits while daemons are being started, at most [`START_WAITS_MAX`].
     pub(super) async fn give_way(&self) {
         let mut starting = self.starting.subscribe();
         // an elapsed wait is as good as an empty lane
-        drop(tokio::time::timeout(GIVE_WAY_MAX, starting.wait_for(|n| *n == 0)).await);
+        drop(tokio::time::timeout(START_WAITS_MAX, starting.wait_for(|n| *n == 0)).await);
     }
 
     /// Remembers a start that the service has not told yet.
     fn keep(&self, service: &Key, ids: Vec<String>) {
+        if ids.is_empty() {
+            return;
+        }
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         untold.entry(service.clone()).or_default().extend(ids);
     }
@@ -97,18 +120,17 @@ impl Ledger {
     }
 
     /// Creates the Tasks and Pods of daemons whose shares were given with an instance's status, not before `share_seen`.
-    pub async fn start_given(&self, instance: &str, given: &[Due], share_seen: Instant) {
-        for due in given {
-            let (service, start) = (&due.service, &due.placed.start);
-            let Some(deployment) = service.deployments.iter().find(|d| d.id == start.deployment) else {
-                continue;
-            };
-            let spec = service_task(service, &deployment.id, &deployment.task_definition, instance);
-            let key = Key::new(&service.key.namespace, &due.placed.id);
-            if self.create_and_run(&key, spec, share_seen).await == Started::Yes {
-                self.lane.keep(&service.key, vec![key.name]);
-            }
+    /// Whether the instance is to be looked at again: something moved, or a share is to be released.
+    pub async fn start_given(&self, instance: &str, given: Vec<Due>, share_seen: Instant) -> bool {
+        let mut again = false;
+        for Due { service, placed } in given {
+            let starts = self
+                .create_given(&service, &service.deployments, instance, vec![placed], share_seen)
+                .await;
+            again |= starts.again || !starts.release.is_empty();
+            self.lane.keep(&service.key, starts.ids);
         }
+        again
     }
 }
 
@@ -130,6 +152,21 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_millis(300));
         let (_stuck, begun) = (lane.enter(), Instant::now());
         lane.give_way().await;
-        assert_eq!(begun.elapsed(), GIVE_WAY_MAX);
+        assert_eq!(begun.elapsed(), START_WAITS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_service_gives_way_to_daemons_for_a_second_at_most() {
+        let (lane, web) = (Lane::default(), Key::new("ns", "web"));
+        assert!(!lane.gives_way(&web, false));
+        assert!(lane.gives_way(&web, true));
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert!(lane.gives_way(&web, true));
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert!(
+            !lane.gives_way(&web, true),
+            "a daemon that cannot be placed holds nobody up"
+        );
+        assert!(lane.gives_way(&web, true), "the next time it gives way again");
     }
 }

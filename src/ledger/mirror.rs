@@ -39,7 +39,7 @@ pub(super) fn haste(before: Option<&ContainerInstanceStatus>, after: &ContainerI
     // a share is told apart by its random id; the uid goes with the next write
     for entry in &mut rest.reservations {
         let same = |r: &&crate::domain::records::Reservation| {
-            r.task == entry.task && r.namespace == entry.namespace && r.uid.is_none()
+            r.is_for(&entry.namespace, &entry.task) && r.uid.is_none()
         };
         if before.reservations.iter().any(|r| same(&r)) {
             entry.uid = None;

@@ -52,9 +52,7 @@ fn given_out(world: &World, service: &Service, id: &str) -> bool {
     let reserved = || {
         let mut shares = world.instances.values().flat_map(|i| &i.reservations);
         shares.any(|r| {
-            r.task == id
-                && r.namespace == service.key.namespace
-                && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
+            r.is_for(&service.key.namespace, id) && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
         })
     };
     service.allocations.iter().any(|a| a.id == id) || reserved()

@@ -114,7 +114,7 @@ impl Instance {
     pub fn reservation(&self, task: &Key) -> Option<&Reservation> {
         self.reservations
             .iter()
-            .find(|r| r.task == task.name && r.namespace == task.namespace)
+            .find(|r| r.is_for(&task.namespace, &task.name))
     }
 }
 
@@ -384,33 +384,41 @@ impl World {
     /// bare family is its latest ACTIVE revision. (TD-4, ARN-2)
     #[must_use]
     pub fn definition(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
-        let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
-        let of_family = |family: &str, revision: Option<i64>| {
-            self.definitions
-                .values()
-                .filter(|d| d.key.namespace == namespace && d.family == family && !d.deleting)
-                .filter(|d| revision.map_or(d.active, |r| r == d.revision))
-                .max_by_key(|d| d.revision)
-        };
-        match short.rsplit_once(':') {
-            Some((family, revision)) => of_family(family, Some(revision.parse().ok()?)),
-            None => of_family(short, None),
+        let (family, revision) = named(reference)?;
+        self.revisions_of(namespace, family)
+            .filter(|d| !d.deleting && revision.map_or(d.active, |r| r == d.revision))
+            .max_by_key(|d| d.revision)
+    }
+
+    /// As [`World::definition`], for what runs already: its revision serves until it is gone, even if its deletion was
+    /// asked for. (TD-6)
+    #[must_use]
+    pub fn definition_in_use(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
+        match named(reference)? {
+            (family, Some(revision)) => self
+                .revisions_of(namespace, family)
+                .find(|d| d.revision == revision),
+            (_, None) => self.definition(namespace, reference),
         }
     }
 
-    /// A revision that something runs already, `[namespace/]family:revision`: it serves until it is gone, even if its
-    /// deletion was asked for. (TD-6)
-    pub fn revision(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
-        let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
-        let (family, revision) = short.rsplit_once(':')?;
-        let revision: i64 = revision.parse().ok()?;
+    fn revisions_of(&self, namespace: &str, family: &str) -> impl Iterator<Item = &Arc<Definition>> {
         self.definitions
             .values()
-            .find(|d| d.key.namespace == namespace && d.family == family && d.revision == revision)
+            .filter(move |d| d.key.namespace == namespace && d.family == family)
     }
 
     /// Instances of a cluster, sorted by name.
     pub fn instances_of<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Arc<Instance>> {
         self.instances.values().filter(move |i| i.cluster == cluster)
+    }
+}
+
+/// Family and revision of `family`, `family:revision` or an ARN that ends so; `None` if the revision is no number.
+fn named(reference: &str) -> Option<(&str, Option<i64>)> {
+    let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
+    match short.rsplit_once(':') {
+        Some((family, revision)) => Some((family, Some(revision.parse().ok()?))),
+        None => Some((short, None)),
     }
 }

@@ -8,6 +8,7 @@ mod f2_authorise;
 mod f3_fence;
 mod f4_names;
 mod f5_one_pod;
+mod lane;
 mod planning;
 mod pods;
 mod reserving;

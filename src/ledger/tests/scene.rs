@@ -63,7 +63,6 @@ pub(super) fn begin() -> (Scene, Server) {
         client,
         metrics,
         leads: watch::channel(true).1,
-        lane: Arc::default(),
         queues: Arc::default(),
     });
     let scene = Scene {

@@ -194,6 +194,6 @@ fn a_revision_that_is_being_deleted_serves_what_runs_it_and_nothing_new_td_6() {
     let mut going = definition("web:1", 1, 1);
     going.deleting = true;
     let world = Scene::new().definition(going).world;
-    assert!(world.revision(NAMESPACE, "web:1").is_some());
+    assert!(world.definition_in_use(NAMESPACE, "web:1").is_some());
     assert!(world.definition(NAMESPACE, "web:1").is_none());
 }
