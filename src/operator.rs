@@ -1,5 +1,6 @@
 //! The operator as a whole: watches, lease, controllers, probes, and their orderly end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,74 +18,116 @@ use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition
 use crate::cache::Cache;
 use crate::cli::RunArgs;
 use crate::controllers::feeds::{self, Mirrors};
-use crate::controllers::queue::{Mirror, Queues, run as control};
+use crate::controllers::queue::{Mirror, run as control};
 use crate::controllers::{Context, cluster, definition, instance, node, service, task};
-use crate::ledger::{Ledger, random_id};
+use crate::ledger::Ledger;
 use crate::report::apply::Applier;
 use crate::runtime::leader::{self, LeaseName};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::{admin, client};
+use crate::runtime::{admin, client, source};
 use k8s_openapi::api::core::v1::Node;
 
 /// Time for writes under way at the end.
 const SHUTDOWN: Duration = Duration::from_secs(20);
 
+/// What an operator process works with.
+pub struct Setup {
+    /// For watches, lists and reports.
+    pub reader: Client,
+    /// For the ledger: as [`client::writer`] makes it.
+    pub writer: Client,
+    /// Name of this process in events.
+    pub name: String,
+    /// Whether it plans.
+    pub leadership: Leadership,
+    /// Address of /livez, /readyz and /metrics, if they are wanted.
+    pub admin_listen: Option<SocketAddr>,
+}
+
+/// When a process plans.
+pub enum Leadership {
+    /// While it holds a lease.
+    Lease(LeaseName),
+    /// Always.
+    Always,
+}
+
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = client::config(args.common.kubeconfig.as_deref()).await?;
-    let reader = client::reader(config.clone())?;
-    let writer = client::writer(config)?;
-    check_crds(&reader).await?;
+    let leadership = if args.all_active {
+        Leadership::Always
+    } else {
+        Leadership::Lease(LeaseName {
+            namespace: args.namespace,
+            name: args.lease_name,
+            identity: format!("{}-{}", args.pod_name, source::id().split_at(8).0),
+        })
+    };
+    let setup = Setup {
+        reader: client::reader(config.clone())?,
+        writer: client::writer(config)?,
+        name: args.pod_name,
+        leadership,
+        admin_listen: Some(args.admin_listen),
+    };
     let stop = CancellationToken::new();
+    let operator = operate(setup, stop.clone());
+    tokio::pin!(operator);
+    tokio::select! {
+        ended = &mut operator => return ended,
+        signalled = signals() => signalled?,
+    }
+    stop.cancel();
+    operator.await
+}
+
+/// Runs until `stop`, or until a part of it fails.
+pub async fn operate(setup: Setup, stop: CancellationToken) -> anyhow::Result<()> {
+    check_crds(&setup.reader).await?;
+    // what fails inside ends this operator, and nothing else that hangs on `stop`
+    let stop = stop.child_token();
     let metrics = Metrics::default();
     let cache = Arc::new(Cache::default());
-    let queues = Arc::new(Queues::default());
-    let ledger = Ledger::new(writer.clone(), cache.clone(), metrics.clone());
-    let (leads_tx, leads) = watch::channel(false);
+    let ledger = Ledger::new(setup.writer.clone(), cache.clone(), metrics.clone());
+    let all_active = matches!(setup.leadership, Leadership::Always);
+    let (leads_tx, leads) = watch::channel(all_active);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         process = ledger.process(),
-        all_active = args.all_active,
+        all_active,
         "starting"
     );
     let reporter = Reporter {
         controller: "ecs-operator".to_owned(),
-        instance: Some(args.pod_name.clone()),
+        instance: Some(setup.name),
     };
     let context = Arc::new(Context {
         cache: cache.clone(),
         ledger,
-        applier: Applier::new(writer.clone(), cache.clone()),
-        recorder: Recorder::new(writer.clone(), reporter),
-        client: reader.clone(),
+        applier: Applier::new(setup.writer.clone(), cache.clone()),
+        recorder: Recorder::new(setup.writer.clone(), reporter),
+        client: setup.reader.clone(),
         metrics: metrics.clone(),
-        leads: leads.clone(),
-        queues: queues.clone(),
+        leads,
+        queues: Arc::default(),
     });
     let mut parts = JoinSet::new();
-    let admin = admin::serve(args.admin_listen, cache.clone(), metrics.clone(), stop.clone());
-    parts.spawn(supervise("admin server", admin, stop.clone()));
-    start_controllers(&mut parts, &reader, &context, &stop);
-    if args.all_active {
-        metrics.leads(true);
-    } else {
-        let identity = format!("{}-{}", args.pod_name, random_id().split_at(8).0);
-        let lease = LeaseName {
-            namespace: args.namespace.clone(),
-            name: args.lease_name.clone(),
-            identity,
-        };
-        parts.spawn(leader::run(
-            writer,
-            lease,
-            leads_tx.clone(),
-            metrics,
-            stop.clone(),
-        ));
+    if let Some(address) = setup.admin_listen {
+        let admin = admin::serve(address, cache, metrics.clone(), stop.clone());
+        parts.spawn(supervise("admin server", admin));
     }
-    parts.spawn(lead(context, leads_tx, args.all_active, stop.clone()));
+    start_controllers(&mut parts, &setup.reader, &context, &stop);
+    match setup.leadership {
+        Leadership::Always => metrics.leads(true),
+        Leadership::Lease(lease) => {
+            parts.spawn(leader::run(setup.writer, lease, leads_tx, metrics, stop.clone()));
+        }
+    }
+    parts.spawn(lead(context, stop.clone()));
     let failure = tokio::select! {
-        ended = wait_for_end(&stop) => ended.err(),
+        biased;
+        () = stop.cancelled() => None,
         // every part runs until the end: one that ends before took a piece of the operator with it
         ended = parts.join_next() => Some(anyhow::anyhow!("a part of the operator ended before its time: {ended:?}")),
     };
@@ -151,14 +194,10 @@ fn fields(crd: &CustomResourceDefinition, part: &str) -> Vec<String> {
         .collect()
 }
 
-async fn supervise(
-    name: &'static str,
-    part: impl Future<Output = anyhow::Result<()>>,
-    stop: CancellationToken,
-) {
+/// Says why a part failed; that it ended is seen by who started it.
+async fn supervise(name: &'static str, part: impl Future<Output = anyhow::Result<()>>) {
     if let Err(error) = part.await {
         tracing::error!("{name}: {error:#}");
-        stop.cancel();
     }
 }
 
@@ -231,18 +270,11 @@ async fn synced(cache: &Cache, stop: &CancellationToken) -> bool {
 }
 
 /// Looks at everything when this replica begins to plan.
-async fn lead(
-    context: Arc<Context>,
-    leads_tx: watch::Sender<bool>,
-    all_active: bool,
-    stop: CancellationToken,
-) {
-    if all_active {
-        leads_tx.send_replace(true);
-    }
+async fn lead(context: Arc<Context>, stop: CancellationToken) {
     let mut leads = context.leads.clone();
     loop {
         let began = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             began = leads.wait_for(|leads| *leads) => began.is_ok(),
         };
@@ -254,6 +286,7 @@ async fn lead(
         }
         look_at_everything(&context);
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             ended = leads.wait_for(|leads| !*leads) => ended.is_ok(),
         };
@@ -298,12 +331,12 @@ fn look_at_everything(context: &Context) {
         .for_each(|t| queues.tasks.push(crate::cache::store::key_of(t.as_ref())));
 }
 
-async fn wait_for_end(stop: &CancellationToken) -> anyhow::Result<()> {
+/// Waits for SIGTERM or SIGINT.
+pub async fn signals() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        () = stop.cancelled() => bail!("a part of the operator failed; see above"),
     }
 }

@@ -186,6 +186,27 @@ fn every_room_imports_only_what_it_may() {
     assert!(files.len() > 100 && wrong.is_empty(), "{wrong:#?}");
 }
 
+/// So that a simulation has time and chance under its rule.
+#[test]
+fn one_file_reads_the_clock_and_draws() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let reads = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = code(&text);
+        let draws = !imports(&text, &BTreeSet::from(["rand".to_owned()]))
+            .crates
+            .is_empty();
+        draws || code.contains("Timestamp::now()") || code.contains("SystemTime")
+    };
+    let readers: Vec<_> = files.iter().filter(|path| reads(path)).collect();
+    // the auditor's recorder is a tool of its own
+    let expected = [src.join("audit/recorder.rs"), src.join("runtime/source.rs")];
+    assert!(readers.iter().all(|path| expected.contains(path)), "{readers:#?}");
+    assert_eq!(readers.len(), expected.len(), "{readers:#?}");
+}
+
 #[test]
 fn rooms_import_each_other_in_one_direction() {
     for (room, rooms, _) in ROOMS {

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, Stream};
-use rand::Rng;
+
+use crate::runtime::source;
 
 /// Events that may be under way.
 const UNDER_WAY: usize = 100_000;
 
-/// Shortest and longest delay in milliseconds, as `0-3000`.
-static DELAY: LazyLock<Option<(u64, u64)>> = LazyLock::new(|| {
+/// Shortest and longest delay, from milliseconds such as `0-3000`.
+static DELAY: LazyLock<Option<(Duration, Duration)>> = LazyLock::new(|| {
     let wanted = std::env::var("ECS_OPERATOR_TEST_WATCH_DELAY_MS").ok()?;
     let (least, most) = wanted.split_once('-')?;
-    Some((least.parse().ok()?, most.parse().ok()?))
+    let parsed = |text: &str| text.parse().ok().map(Duration::from_millis);
+    Some((parsed(least)?, parsed(most)?))
 });
 
 /// Gives every event a random delay from its arrival on; the order is kept.
@@ -24,8 +26,7 @@ pub(super) fn delayed<'a, T: Send + 'a>(events: impl Stream<Item = T> + Send + '
     };
     events
         .map(move |event| async move {
-            let delay = rand::rng().random_range(least..=most.max(least));
-            tokio::time::sleep(Duration::from_millis(delay)).await;
+            tokio::time::sleep(source::between(least, most.max(least))).await;
             event
         })
         .buffered(UNDER_WAY)

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
@@ -12,6 +11,7 @@ use super::errors::Error;
 use crate::api::finalizers;
 use crate::plan::world::Key;
 use crate::report::cluster::{claimed_twice, describe};
+use crate::runtime::source;
 
 /// Counters settle for this long before they are written.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if !deleting && !object.finalizers().iter().any(|f| f == finalizers::CLUSTER) {
         context.applier.hold_cluster(&object).await?;
     }
-    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let world = context.cache.snapshot(source::now(), 0);
     let clusters = context.cache.clusters.all();
     let nodes = context.cache.nodes.all();
     let disputed = claimed_twice(&object, &clusters, nodes.iter().map(AsRef::as_ref));

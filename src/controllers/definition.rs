@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
@@ -12,13 +11,14 @@ use crate::api::conditions::{self, State};
 use crate::api::{TaskDefinitionStatus, finalizers};
 use crate::build;
 use crate::plan::world::{Definition, Key, World};
+use crate::runtime::source;
 
 /// Says in conditions what of a definition cannot be done here.
 pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error> {
     let Some(object) = context.cache.definitions.get(&key) else {
         return Ok(Action::await_change());
     };
-    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let world = context.cache.snapshot(source::now(), 0);
     let Some(known) = world.definitions.get(&key) else {
         return Ok(Action::await_change());
     };

@@ -15,6 +15,7 @@ use crate::api::{Task, finalizers};
 use crate::cache::store::key_of;
 use crate::ledger::outcome::Outcome;
 use crate::runtime::backoff::jittered;
+use crate::runtime::source;
 
 /// Of one service at most this many STOPPED tasks are kept.
 const KEEP_PER_SERVICE_MAX: usize = 100;
@@ -69,8 +70,7 @@ pub(super) async fn after_end(context: &Context, task: &Task) -> Result<Action, 
         .as_ref()
         .and_then(|s| s.stopped_at.as_ref())
         .and_then(|t| t.parse::<Timestamp>().ok());
-    let age =
-        stopped_at.map(|at| Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default());
+    let age = stopped_at.map(|at| Duration::try_from(source::now().duration_since(at)).unwrap_or_default());
     let crowded = newer_ended(context, task) >= KEEP_PER_SERVICE_MAX;
     match age.and_then(|age| KEEP.checked_sub(age)) {
         Some(left) if !left.is_zero() && !crowded => Ok(Action::requeue(wake.unwrap_or(left).min(left))),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
@@ -24,10 +23,10 @@ use crate::ledger::lane::Due;
 use crate::ledger::membership::GRACE;
 use crate::ledger::outcome::Outcome;
 use crate::ledger::pod::belongs;
-use crate::ledger::random_id;
 use crate::ledger::service::Placed;
 use crate::plan;
 use crate::plan::world::{Key, World};
+use crate::runtime::source;
 
 /// A reservation whose Task does not show up for this long is looked into: its creator may have crashed.
 const UNSEEN: Duration = Duration::from_secs(3);
@@ -60,7 +59,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let outcome = context
         .ledger
         .describe_instance(&key.name, |newest| {
-            let world = cache.snapshot(Timestamp::now(), 0);
+            let world = cache.snapshot(source::now(), 0);
             let bound = bound_tasks(&context, &world, &key.name);
             let around = Surroundings {
                 node: facts.as_ref(),
@@ -129,7 +128,7 @@ async fn warn_of(context: &Context, object: &ContainerInstance, note: String) {
 
 /// Lets Pods of others come once the daemons that belong on the node run there.
 async fn lift_startup_taint(context: &Context, node: &Node, taint: &str) -> Result<(), Error> {
-    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let world = context.cache.snapshot(source::now(), 0);
     let instance = world.instances.get(&node.name_any());
     if instance.is_some_and(|instance| crate::plan::daemons_run(&world, instance)) {
         context.applier.lift_startup_taint(node, taint).await?;
@@ -148,7 +147,7 @@ fn due_with(world: &World, object: &ContainerInstance, status: &ContainerInstanc
     due.map(|(service, start)| Due {
         service,
         placed: Placed {
-            id: random_id(),
+            id: source::id(),
             start,
         },
     })
@@ -191,7 +190,7 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
 /// (design: step 6, F1)
 async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duration> {
     let fences = context.ledger.fences();
-    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let world = context.cache.snapshot(source::now(), 0);
     let mut wake = None;
     let entries = object.status.iter().flat_map(|s| &s.reservations);
     for entry in entries {

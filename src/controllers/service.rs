@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::Resource;
 use kube::api::ListParams;
 use kube::runtime::controller::Action;
@@ -20,6 +19,7 @@ use crate::ledger::service::STALLED;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
+use crate::runtime::source;
 
 /// How long a plan waits for the Task store to catch up before it is put off.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let observed = context
         .cache
-        .snapshot(Timestamp::now(), 0)
+        .snapshot(source::now(), 0)
         .services
         .get(&key)
         .map_or(0, |s| s.observed_task_version);
@@ -53,7 +53,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let Some(object) = context.cache.services.get(&key) else {
         return Ok(Action::await_change());
     };
-    let world = context.cache.snapshot(Timestamp::now(), seed(&object));
+    let world = context.cache.snapshot(source::now(), seed(&object));
     let Some(service) = world.services.get(&key).cloned() else {
         return Ok(Action::await_change());
     };

@@ -26,6 +26,7 @@ use crate::ledger::task::{cut, stopped_status};
 use crate::plan::start_task;
 use crate::plan::world::Key;
 use crate::runtime::backoff::jittered;
+use crate::runtime::source;
 
 /// A task is looked at again at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
@@ -78,7 +79,7 @@ pub(super) fn observe(context: &Context, task: &Task, pod: &Pod) -> Option<PodOb
         task,
         definition: &definition.spec,
         pod,
-        now: Timestamp::now(),
+        now: source::now(),
     }))
 }
 
@@ -198,7 +199,7 @@ async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
 /// now. (StartTask, RUN-6)
 async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<Action>, Error> {
     let key = key_of(task);
-    let world = context.cache.snapshot(Timestamp::now(), 0);
+    let world = context.cache.snapshot(source::now(), 0);
     let refuse = |reason: String| async move {
         stop(context, task, StopCode::TaskFailedToStart, &reason)
             .await
@@ -288,7 +289,7 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
     let outcome = context.ledger.report_task(task, &status).await;
     let wake = seen
         .recheck_at
-        .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        .map(|at| Duration::try_from(at.duration_since(source::now())).unwrap_or_default());
     match (outcome, wake) {
         (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
         (outcome, _) => checked(outcome),
@@ -313,7 +314,7 @@ fn must_stop(seen: &PodObservation, patience: Option<Duration>) -> Option<(StopC
 /// How long a task that cannot start is waited for yet.
 fn patience(task: &Task) -> Option<Duration> {
     let created = task.metadata.creation_timestamp.as_ref()?.0;
-    let age = Duration::try_from(Timestamp::now().duration_since(created)).unwrap_or_default();
+    let age = Duration::try_from(source::now().duration_since(created)).unwrap_or_default();
     START_PATIENCE.checked_sub(age).filter(|left| !left.is_zero())
 }
 
@@ -377,7 +378,7 @@ fn stopping(status: &mut TaskStatus, task: &Task) {
     status.observed_generation = task.metadata.generation;
     status
         .stopping_at
-        .get_or_insert_with(|| Timestamp::now().to_string());
+        .get_or_insert_with(|| source::now().to_string());
     status.stop_code = status.stop_code.or(task.spec.stop_code);
     if status.stopped_reason.is_none() {
         status.stopped_reason.clone_from(&task.spec.stopped_reason);
@@ -395,7 +396,7 @@ async fn end(context: &Context, task: &Task, seen: Option<&PodObservation>) -> R
     }
     let mut recorded = task.clone();
     recorded.status = Some(status);
-    let status = stopped_status(&recorded, Timestamp::now());
+    let status = stopped_status(&recorded, source::now());
     let outcome = context.ledger.report_task(task, &status).await;
     if matches!(outcome, Outcome::Applied(())) {
         info!(task = %key_of(task), reason = status.stopped_reason, "STOPPED");

@@ -22,6 +22,7 @@ use crate::cache::convert::revision_of;
 use crate::domain::records::{Deployment, InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{ServicePlan, Stop, only_daemons_left};
+use crate::runtime::source;
 
 /// Requests of one pass that are under way at a time.
 const PARALLEL: usize = 16;
@@ -101,7 +102,7 @@ impl Ledger {
 
     /// A daemon's status after its starts.
     async fn report_daemon(&self, service: &Service, plan: &ServicePlan, report: &mut Report) {
-        let world = self.cache.snapshot(jiff::Timestamp::now(), 0);
+        let world = self.cache.snapshot(source::now(), 0);
         let (Some(object), Some(current)) = (
             self.cache.services.get(&service.key),
             world.services.get(&service.key).cloned(),

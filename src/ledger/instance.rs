@@ -17,6 +17,7 @@ use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStat
 use crate::domain::records::{InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef};
 use crate::domain::resources::{Lack, Resources};
 use crate::plan::world::{Key, Service};
+use crate::runtime::source;
 
 /// Times a description is taken anew when the instance moved meanwhile, before the caller is told to come again.
 const REAPPLY_MAX: u32 = 5;
@@ -147,7 +148,7 @@ fn give_due(
         status: Some(status),
         ..object.clone()
     };
-    let (after, verdicts) = give(&described, &asks, Timestamp::now());
+    let (after, verdicts) = give(&described, &asks, source::now());
     let given = due
         .into_iter()
         .zip(verdicts)
@@ -201,7 +202,7 @@ impl Ledger {
             );
             return Outcome::Stale;
         }
-        let (after, verdicts) = give(&object, asks, Timestamp::now());
+        let (after, verdicts) = give(&object, asks, source::now());
         if before.reservations == after.reservations {
             return Outcome::Applied(verdicts);
         }

@@ -36,11 +36,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kube::api::PostParams;
 use kube::{Api, Client};
-use rand::Rng;
 
 use crate::api::{ContainerInstance, EcsService, Task};
 use crate::cache::Cache;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::source;
 use fence::Fences;
 use outcome::Outcome;
 
@@ -72,7 +72,7 @@ impl Ledger {
     /// A ledger that writes through `client`, which must have [`REQUEST_TIMEOUT`] on the server's side and no retries.
     #[must_use]
     pub fn new(client: Client, cache: Arc<Cache>, metrics: Metrics) -> Self {
-        let process: Arc<str> = random_id().into();
+        let process: Arc<str> = source::id().into();
         Self {
             client,
             cache,
@@ -144,10 +144,4 @@ fn post() -> PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     }
-}
-
-/// A new id: 32 hex digits, never used twice. (ARN-1, F4)
-#[must_use]
-pub fn random_id() -> String {
-    format!("{:032x}", rand::rng().random::<u128>())
 }

@@ -5,13 +5,14 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 
 use super::outcome::Outcome;
-use super::{FIELD_MANAGER, Ledger, patch, random_id};
+use super::{FIELD_MANAGER, Ledger, patch};
 use crate::api::conditions::{self, State};
 use crate::api::{EcsService, EcsServiceStatus, ServiceEvent, labels};
 use crate::build::not_yet;
 use crate::domain::records::{Allocation, DesiredStatus, LastStatus, SchedulingStrategy, StopMark};
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{ServicePlan, Start, UNPLACED};
+use crate::runtime::source;
 
 /// Events kept in status. (EVT-1)
 const EVENTS_MAX: usize = 100;
@@ -31,7 +32,7 @@ pub struct Placed {
 #[must_use]
 pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
     let placed = |start: &Start| Placed {
-        id: start.id.clone().unwrap_or_else(random_id),
+        id: start.id.clone().unwrap_or_else(source::id),
         start: start.clone(),
     };
     plan.start.iter().map(placed).collect()
@@ -132,7 +133,7 @@ pub fn add_events(
         events.insert(
             0,
             ServiceEvent {
-                id: random_id(),
+                id: source::id(),
                 created_at: now.to_string(),
                 message: message.clone(),
             },

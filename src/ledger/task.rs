@@ -19,6 +19,7 @@ use crate::build::task_conditions;
 use crate::cache::convert::revision_of;
 use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
 use crate::plan::world::Key;
+use crate::runtime::source;
 
 /// Reasons are cut at this length. (TASK-14)
 pub const REASON_MAX: usize = 1024;
@@ -212,12 +213,8 @@ impl Ledger {
             return Outcome::Applied(());
         }
         let said = task_conditions::states(task, status);
-        let conditions = conditions::merge(
-            &before.conditions,
-            &said,
-            task.metadata.generation,
-            Timestamp::now(),
-        );
+        let conditions =
+            conditions::merge(&before.conditions, &said, task.metadata.generation, source::now());
         let status = &TaskStatus {
             conditions,
             ..status.clone()

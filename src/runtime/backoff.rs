@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use super::source;
 
 /// Doubling waits between a first and a largest one, each between half and the whole of its nominal length.
 #[derive(Clone, Debug)]
@@ -42,5 +42,5 @@ impl Backoff {
 /// A random time between half and the whole of `nominal`.
 #[must_use]
 pub fn jittered(nominal: Duration) -> Duration {
-    nominal.mul_f64(rand::rng().random_range(0.5..=1.0))
+    source::between(nominal.div_f64(2.0), nominal)
 }

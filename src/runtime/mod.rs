@@ -7,4 +7,5 @@ pub mod client;
 pub mod crash;
 pub mod leader;
 pub mod metrics;
+pub mod source;
 pub mod telemetry;
