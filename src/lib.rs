@@ -18,4 +18,5 @@ pub mod report;
 #[cfg(test)]
 mod rooms;
 pub mod runtime;
+pub mod simulated;
 pub mod uninstall;

@@ -54,6 +54,7 @@ const ROOMS: &[Room] = &[
         ],
         None,
     ),
+    ("simulated", &["runtime"], None),
     ("uninstall", &["api", "cli", "report", "runtime"], None),
 ];
 

@@ -1,0 +1,226 @@
+//! The parts of Pods, Leases and budgets that are read here. Everything else of an object is skipped while it is decoded:
+//! with tens of thousands of Pods that is most of the work.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, NodeAffinity, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Deserialize;
+
+/// Metadata.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Meta {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    pub(crate) generation: Option<i64>,
+    pub(crate) creation_timestamp: Option<Timestamp>,
+    pub(crate) deletion_timestamp: Option<Timestamp>,
+    pub(crate) deletion_grace_period_seconds: Option<i64>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// An object that is watched: it tells its metadata.
+pub(crate) trait Object: Clone + Send + 'static {
+    fn meta(&self) -> &Meta;
+}
+
+/// A Pod.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Pod {
+    pub(crate) metadata: Meta,
+    pub(crate) spec: PodSpec,
+    pub(crate) status: PodStatus,
+}
+
+impl Object for Pod {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+/// What a Pod asks for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PodSpec {
+    pub(crate) node_name: String,
+    pub(crate) restart_policy: String,
+    pub(crate) termination_grace_period_seconds: Option<i64>,
+    pub(crate) active_deadline_seconds: Option<i64>,
+    pub(crate) host_network: bool,
+    pub(crate) init_containers: Vec<Container>,
+    pub(crate) containers: Vec<Container>,
+    pub(crate) node_selector: BTreeMap<String, String>,
+    pub(crate) affinity: Affinity,
+    pub(crate) tolerations: Vec<Toleration>,
+    pub(crate) overhead: BTreeMap<String, Quantity>,
+    pub(crate) resources: Resources,
+    pub(crate) readiness_gates: Vec<Gate>,
+}
+
+/// Of the affinities only that to nodes is read.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Affinity {
+    pub(crate) node_affinity: Option<Box<NodeAffinity>>,
+}
+
+/// A condition that somebody else must set before a Pod is ready.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Gate {
+    pub(crate) condition_type: String,
+}
+
+/// A container of a Pod.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Container {
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) restart_policy: String,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) resources: Resources,
+    pub(crate) liveness_probe: Option<Probe>,
+    pub(crate) readiness_probe: Option<Probe>,
+    pub(crate) startup_probe: Option<Probe>,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// A port of a container: that of the host, none when zero, and the host's address.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Port {
+    #[serde(rename = "hostPort")]
+    pub(crate) number: i32,
+    #[serde(rename = "hostIP")]
+    pub(crate) address: String,
+    pub(crate) protocol: String,
+}
+
+/// Requests and limits.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Resources {
+    pub(crate) requests: BTreeMap<String, Quantity>,
+    pub(crate) limits: BTreeMap<String, Quantity>,
+}
+
+/// The times of a probe, in seconds, and its thresholds.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Probe {
+    pub(crate) initial_delay_seconds: i64,
+    pub(crate) period_seconds: i64,
+    pub(crate) success_threshold: i64,
+    pub(crate) failure_threshold: i64,
+    pub(crate) termination_grace_period_seconds: Option<i64>,
+}
+
+/// Hooks of a container.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Lifecycle {
+    pub(crate) pre_stop: Option<Hook>,
+}
+
+/// A hook: only a sleep says itself how long it takes.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Hook {
+    pub(crate) sleep: Sleep,
+}
+
+/// A hook that waits.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Sleep {
+    pub(crate) seconds: i64,
+}
+
+/// What is said about a Pod.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PodStatus {
+    pub(crate) phase: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    #[serde(rename = "podIP")]
+    pub(crate) pod_ip: String,
+    pub(crate) start_time: Option<Timestamp>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) init_container_statuses: Vec<ContainerStatus>,
+    pub(crate) container_statuses: Vec<ContainerStatus>,
+}
+
+/// A condition of a Pod, a Node or a budget.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) type_: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) last_transition_time: Option<Timestamp>,
+}
+
+/// Whether a condition of that type is `True`.
+pub(crate) fn holds(conditions: &[Condition], type_: &str) -> bool {
+    conditions.iter().any(|c| c.type_ == type_ && c.status == "True")
+}
+
+/// A Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Node {
+    pub(crate) metadata: Meta,
+    pub(crate) spec: NodeSpec,
+    pub(crate) status: NodeStatus,
+}
+
+impl Object for Node {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+/// What is wanted of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct NodeSpec {
+    pub(crate) taints: Vec<Taint>,
+}
+
+/// A taint.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Taint {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) effect: String,
+    pub(crate) time_added: Option<Timestamp>,
+}
+
+/// What a Node says.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct NodeStatus {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// An address of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Address {
+    #[serde(rename = "type")]
+    pub(crate) type_: String,
+    pub(crate) address: String,
+}
