@@ -56,6 +56,9 @@ main() {
   hack/semantics.sh --check
   step "charts"
   HELM=$bin/helm hack/charts.sh
+  step "local mode, by kubectl"
+  cargo build --locked --features testing --bin ecs-operator
+  KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
   step "the end-to-end suite and the operator's image"
   suite=$(cargo test --locked --features testing --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')

@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
-# The five-minute tour: a real cluster on this machine, the operator in it, and the daemon strategy played through.
+# The tour: a cluster, the operator, and the daemon strategy played through with kubectl.
 #
-#   hack/tour.sh [--keep]
-#
-# It makes a real control plane and three real nodes (e2e/cluster; this needs root on a Debian machine with Rust, Go
-# and cgroup v1), installs the operator by Helm, and plays the walk-through with kubectl. At the end the cluster is taken
-# down, unless --keep is given.
+#   hack/tour.sh [--keep]     a real control plane and three real nodes (e2e/cluster; this needs root on a Debian machine
+#                             with Rust, Go and cgroup v1); taken down at the end unless --keep is given
+#   hack/tour.sh --local      local mode: needs Rust and a kubectl, KUBECTL names it if it isn't on the PATH
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -15,7 +13,10 @@ source "$repo/hack/operator.sh"
 export ECS_CLUSTER=${ECS_CLUSTER:-tour}
 cluster=$repo/e2e/cluster/cluster.sh
 
+# on CMD…: runs a command where kubectl leads to the cluster.
 on() { "$cluster" exec -- "$@"; }
+
+add_node() { "$cluster" add-node; }
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
@@ -58,8 +59,44 @@ make_cluster() {
   "$cluster" up --nodes 3
   "$cluster" load-image "$archive"
   say "The operator, by Helm"
-  install_operator "$repo" "$cluster"
+  # tasks count as healthy sooner than the 40 seconds that are usual, so that nobody waits for the end of the tour
+  install_operator "$repo" "$cluster" --set defaultCluster.settings.healthyAfterSeconds=2
   show kubectl --namespace ecs-operator get pods
+}
+
+# In local mode: builds it, unless ECS_OPERATOR names the program, starts it and waits until it answers.
+make_local() {
+  program=${ECS_OPERATOR:-} kubectl=${KUBECTL:-kubectl}
+  command -v "$kubectl" >/dev/null || die "no kubectl: name one by KUBECTL, or see ecs-operator local --tour"
+  if [[ -z $program ]]; then
+    say "Building the operator"
+    share_target
+    cargo build --locked --release --bin ecs-operator
+    program=$CARGO_TARGET_DIR/release/ecs-operator
+  fi
+  folder=$(mktemp -d)
+  export KUBECONFIG=$folder/kubeconfig
+  trap end_local EXIT
+  say "An API server, the operator and three simulated instances in one process"
+  "$program" local --healthy-after 2 --write-kubeconfig "$KUBECONFIG" 2>"$folder/log" &
+  local_mode=$!
+  # shellcheck disable=SC2317  # called by play, in the place of those for the real cluster
+  on() { if [[ $1 == kubectl ]]; then "$kubectl" "${@:2}"; else "$@"; fi; }
+  # shellcheck disable=SC2317
+  add_node() { "$program" local add node-4; }
+  wait_for 30 "local mode to begin" answers || {
+    cat "$folder/log" >&2
+    exit 1
+  }
+  show kubectl get nodes
+}
+
+answers() { [[ $(on kubectl get containerinstances -o name 2>/dev/null | wc -l) == 3 ]]; }
+
+end_local() {
+  kill "$local_mode" 2>/dev/null || true
+  wait "$local_mode" || true
+  rm -rf "$folder"
 }
 
 play() {
@@ -85,7 +122,7 @@ play() {
   show kubectl apply -f e2e/tour/web.yaml
   wait_for 60 "a replica that waits for room" waiting
   show kubectl get ecsservice web -o 'jsonpath={.status.events[0].message}{"\n"}'
-  "$cluster" add-node >/dev/null
+  add_node >/dev/null
   wait_for 60 "four daemon tasks" running 4
   show kubectl get ecstask --field-selector spec.containerInstance=node-4 --sort-by=.metadata.creationTimestamp
 
@@ -96,8 +133,11 @@ play() {
   show kubectl get ecstask --field-selector spec.containerInstance=node-1 \
     -o custom-columns=GROUP:.spec.group,LAST:.status.lastStatus,STOPPED:.status.stoppedAt --sort-by=.status.stoppedAt
   show kubectl get containerinstances
+  wait_for 60 "steady services" steady
   show kubectl get ecsservices
 }
+
+steady() { on kubectl wait --for=condition=Ready --timeout=1s ecsservice/agent ecsservice/web >/dev/null 2>&1; }
 
 waiting() { on kubectl get ecsservice web -o 'jsonpath={.status.events[*].message}' | grep -q 'insufficient CPU'; }
 
@@ -106,14 +146,19 @@ empty() {
 }
 
 main() {
-  local keep=no
   cd "$repo"
-  [[ ${1:-} != --keep ]] || keep=yes
-  make_cluster
-  [[ $keep == yes ]] || trap '"$cluster" down' EXIT
+  case "${1:-}" in
+    --local) make_local ;;
+    --keep) make_cluster ;;
+    "")
+      make_cluster
+      trap '"$cluster" down' EXIT
+      ;;
+    *) die "unknown option $1: see the head of this file" ;;
+  esac
   play
   say "That was the tour."
-  if [[ $keep == yes ]]; then
+  if [[ ${1:-} == --keep ]]; then
     printf 'The cluster is up: ECS_CLUSTER=%s %s shell\n' "$ECS_CLUSTER" "e2e/cluster/cluster.sh"
   fi
 }

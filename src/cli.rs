@@ -1,14 +1,21 @@
 //! The command line.
 
+pub mod local;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use self::local::LocalArgs;
+
 /// Amazon ECS scheduling semantics on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "ecs-operator", version, about)]
 pub struct Cli {
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -19,30 +26,37 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator.
     Run(RunArgs),
+    /// Run everything in one process: an API server, the operator, and simulated instances.
+    Local(Box<LocalArgs>),
     /// Help to take the operator out of a cluster.
     Uninstall(UninstallArgs),
 }
 
-/// How to reach the API server and how to log.
+/// How to log.
 #[derive(Clone, Debug, Args)]
-pub struct CommonArgs {
+pub struct LogArgs {
+    /// Form of the logs.
+    #[arg(long, global = true, env = "ECS_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or a filter such as `info,ecs_operator::ledger=debug` [default: info; warn for `local`].
+    #[arg(long = "log", global = true, env = "ECS_OPERATOR_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// How to reach the API server.
+#[derive(Clone, Debug, Args)]
+pub struct ClientArgs {
     /// Kubeconfig file; without it the cluster that the process runs in.
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Form of the logs.
-    #[arg(long, env = "ECS_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `info,ecs_operator::ledger=debug`.
-    #[arg(long = "log", env = "ECS_OPERATOR_LOG", default_value = "info")]
-    pub log: String,
 }
 
 /// Options of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// How to reach the API server and how to log.
+    /// How to reach the API server.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub client: ClientArgs,
     /// Namespace of the lease: the operator's own.
     #[arg(long, env = "ECS_OPERATOR_NAMESPACE", default_value = "ecs-operator")]
     pub namespace: String,
@@ -63,9 +77,9 @@ pub struct RunArgs {
 /// Options of `uninstall`.
 #[derive(Clone, Debug, Args)]
 pub struct UninstallArgs {
-    /// How to reach the API server and how to log.
+    /// How to reach the API server.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub client: ClientArgs,
     /// Take our finalizers off all objects, so that they can be deleted with no operator running. Containers go on.
     #[arg(long, required = true)]
     pub release_finalizers: bool,

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod controllers;
 pub mod domain;
 pub mod ledger;
+pub mod local;
 pub mod operator;
 pub mod plan;
 pub mod report;

@@ -5,19 +5,22 @@ use std::process::ExitCode;
 use clap::Parser;
 use ecs_operator::cli::{Cli, Command};
 use ecs_operator::runtime::telemetry;
-use ecs_operator::{operator, uninstall};
+use ecs_operator::{local, operator, uninstall};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let common = match &cli.command {
-        Command::Run(args) => args.common.clone(),
-        Command::Uninstall(args) => args.common.clone(),
-    };
-    let result = telemetry::start(common.log_format, &common.log).and_then(|()| {
+    // local mode tells its user what it does; the operator in it need not
+    let quiet = matches!(cli.command, Command::Local(_));
+    let filter = cli
+        .log
+        .log
+        .unwrap_or_else(|| (if quiet { "warn" } else { "info" }).to_owned());
+    let result = telemetry::start(cli.log.log_format, &filter).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match cli.command {
                 Command::Run(args) => operator::run(args).await,
+                Command::Local(args) => local::run(*args).await,
                 Command::Uninstall(args) => uninstall::run(args).await,
             }
         })
@@ -25,7 +28,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            if quiet {
+                eprintln!("error: {error:#}");
+            } else {
+                tracing::error!("{error:#}");
+            }
             ExitCode::FAILURE
         }
     }

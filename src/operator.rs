@@ -54,7 +54,7 @@ pub enum Leadership {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let config = client::config(args.common.kubeconfig.as_deref()).await?;
+    let config = client::config(args.client.kubeconfig.as_deref()).await?;
     let leadership = if args.all_active {
         Leadership::Always
     } else {

@@ -56,6 +56,7 @@ const ROOMS: &[Room] = &[
     ),
     ("simulated", &["runtime"], None),
     ("uninstall", &["api", "cli", "report", "runtime"], None),
+    ("local", &["api", "cli", "operator", "runtime", "simulated"], None),
 ];
 
 /// The core: the same snapshot gives the same plan, so nothing there may read what is in none.

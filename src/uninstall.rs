@@ -24,7 +24,7 @@ use crate::runtime::client;
 
 /// Releases all finalizers of ours; containers go on. An error if something could not be released.
 pub async fn run(args: UninstallArgs) -> anyhow::Result<()> {
-    let config = client::config(args.common.kubeconfig.as_deref()).await?;
+    let config = client::config(args.client.kubeconfig.as_deref()).await?;
     let client = client::reader(config)?;
     let left = [
         release::<EcsService>(&client, None).await?,
