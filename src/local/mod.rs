@@ -91,7 +91,10 @@ async fn serve(options: LocalOptions) -> anyhow::Result<()> {
     let has_end = options.tour || manifests.is_some();
     let job = async {
         match manifests {
-            Some(manifests) => apply(&reader, &manifests, &options).await,
+            Some(manifests) => {
+                steady::instances(&reader, instances).await?;
+                apply(&reader, &manifests, &options).await
+            }
             None if options.tour => tour::play(&reader, &options.machine).await,
             None => std::future::pending().await,
         }

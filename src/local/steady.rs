@@ -8,12 +8,39 @@ use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
 use super::terminal::note;
-use crate::api::{Condition, EcsService};
+use crate::api::{Condition, ContainerInstance, EcsService, InstanceStatus};
 
+/// Longest time to wait for instances: a kept data directory may have some that are drained or broken.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A line of progress at least that often.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Waits until that many instances are ACTIVE: before, a daemon service with nowhere to run is steady.
+pub(super) async fn instances(client: &Client, count: usize) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let all = Api::<ContainerInstance>::all(client.clone())
+            .list(&ListParams::default())
+            .await?;
+        let is_active = |i: &&ContainerInstance| {
+            let status = i.status.as_ref();
+            status.is_some_and(|s| s.status == InstanceStatus::Active && s.agent_connected)
+        };
+        let active = all.items.iter().filter(is_active).count();
+        if active >= count {
+            return Ok(());
+        }
+        if begun.elapsed() > REGISTERED_WITHIN {
+            note(&format!(
+                "{active} of {count} instances are ACTIVE; going on without the others"
+            ));
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
 
 /// Waits until the services, named by namespace and name, are steady. Says what it waits for; an error names the services
 /// that are not, and why.

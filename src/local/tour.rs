@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::table::Table;
 use super::terminal::say;
-use super::{machines, manifests};
+use super::{machines, manifests, steady};
 use crate::api::{ContainerInstance, DesiredStatus, EcsService, LastStatus, Task};
 use crate::cli::local::MachineArgs;
 
@@ -31,7 +31,7 @@ const WEB: &str = include_str!("../../e2e/tour/web.yaml");
 pub(super) async fn play(client: &Client, machine: &MachineArgs) -> anyhow::Result<()> {
     let tour = Tour { client };
     step("Every node is a container instance");
-    tour.until("three active instances", || tour.active(3)).await?;
+    steady::instances(client, 3).await?;
     tour.get("containerinstances", "NAME").await?;
 
     step("Register a task definition and create a DAEMON service: one task on each instance");
@@ -148,12 +148,6 @@ impl Tour<'_> {
     async fn tasks(&self) -> anyhow::Result<Vec<Task>> {
         let api: Api<Task> = Api::default_namespaced(self.client.clone());
         Ok(api.list(&ListParams::default()).await?.items)
-    }
-
-    async fn active(&self, count: usize) -> anyhow::Result<bool> {
-        let api: Api<ContainerInstance> = Api::all(self.client.clone());
-        let instances = api.list(&ListParams::default()).await?.items;
-        Ok(instances.iter().filter(|i| i.status.is_some()).count() >= count)
     }
 
     /// Whether a service's tasks that are to run are that many, and all run.
