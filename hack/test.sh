@@ -13,6 +13,8 @@ source "$repo/hack/lib.sh"
 source "$repo/hack/operator.sh"
 export ECS_CLUSTER=${ECS_CLUSTER:-test}
 cluster=$repo/e2e/cluster/cluster.sh
+# The same for every command: what one has compiled the next one takes.
+features=testing,embedded-apiserver/kubectl
 
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
@@ -39,7 +41,7 @@ main() {
   bin=$(hack/deps.sh)
   step "format and lints"
   cargo fmt --check
-  cargo clippy --locked --workspace --all-targets --features testing -- -D warnings
+  cargo clippy --locked --workspace --all-targets --features "$features" -- -D warnings
   if command -v cargo-deny >/dev/null; then
     cargo deny --locked check
   else
@@ -48,19 +50,21 @@ main() {
   step "unit and property tests, and those of the embedded API server as a whole"
   names=$(integration_tests)
   mapfile -t options <<<"$names"
-  cargo test --locked --workspace --lib --bins "${options[@]}" --features testing
+  cargo test --locked --workspace --lib --bins "${options[@]}" --features "$features"
   step "examples in the docs"
-  cargo test --locked --workspace --doc --features testing
+  cargo test --locked --workspace --doc --features "$features"
   step "generated files"
-  cargo run --locked --quiet --bin crdgen -- --check
+  cargo run --locked --quiet --features "$features" --bin crdgen -- --check
   hack/semantics.sh --check
   step "charts"
   HELM=$bin/helm hack/charts.sh
+  step "kubectl and helm against the embedded API server"
+  KUBECTL=$bin/kubectl HELM=$bin/helm cargo test --locked --workspace --features "$features" --test kubectl
   step "local mode, by kubectl"
-  cargo build --locked --features testing --bin ecs-operator
+  cargo build --locked --features "$features" --bin ecs-operator
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
   step "the end-to-end suite and the operator's image"
-  suite=$(cargo test --locked --features testing --test e2e --no-run --message-format json |
+  suite=$(cargo test --locked --features "$features" --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   build_operator_image "$repo" "$archive"

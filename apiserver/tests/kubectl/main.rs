@@ -1,11 +1,13 @@
-//! The real kubectl against the server, over TLS. `KUBECTL` names the binary; without it the one on the PATH is taken.
+//! The real kubectl and helm against the server, over TLS. `KUBECTL` and `HELM` name the binaries; without them those on the
+//! PATH are taken.
 //!
 //! `cargo test -p embedded-apiserver --features kubectl --test kubectl`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use embedded_apiserver::{Limits, Server, Sources, tls};
 
@@ -38,25 +40,33 @@ impl World {
         path.to_str().unwrap().to_owned()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned()))
-            .args(arguments)
+    /// A command whose files are all in the folder.
+    fn command(&self, variable: &str, name: &str) -> Command {
+        let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| name.to_owned()));
+        command
             .env("KUBECONFIG", self.folder.join("kubeconfig"))
             .env("KUBECACHEDIR", self.folder.join("cache"))
-            .env("EDITOR", "sed -i s/before/after/")
-            .output()
-            .expect("kubectl")
+            .env("EDITOR", "sed -i s/before/after/");
+        for place in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(place, self.folder.join(place));
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut kubectl = self.command("KUBECTL", "kubectl");
+        kubectl.args(arguments).output().expect("kubectl")
+    }
+
+    /// What helm prints when all goes well.
+    fn helm(&self, arguments: &[&str]) -> String {
+        let mut helm = self.command("HELM", "helm");
+        said(arguments, &helm.args(arguments).output().expect("helm"))
     }
 
     /// What kubectl prints when all goes well.
     fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let (out, err) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        assert!(output.status.success(), "kubectl {arguments:?}: {err}{out}");
-        out.trim().to_owned()
+        said(arguments, &self.run(arguments))
     }
 
     /// What kubectl complains of.
@@ -69,6 +79,16 @@ impl World {
         );
         String::from_utf8_lossy(&output.stderr).trim().to_owned()
     }
+}
+
+/// What a command that succeeded printed.
+fn said(arguments: &[&str], output: &Output) -> String {
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{arguments:?}: {err}{out}");
+    out.trim().to_owned()
 }
 
 impl Drop for World {
@@ -123,6 +143,12 @@ fn looking_around() {
             .contains("FIELD: containers <[]Container>")
     );
     assert_eq!(world.ok(&["get", "--raw", "/readyz"]), "ok");
+    assert!(world.ok(&["get", "ns", "-o", "wide"]).contains("kube-system"));
+    assert!(
+        world
+            .ok(&["get", "ns", "default", "-o", "yaml"])
+            .contains("kind: Namespace")
+    );
     assert!(
         world
             .refused(&["get", "pod", "nope"])
@@ -256,4 +282,67 @@ fn a_namespace_takes_its_content_along() {
             .refused(&["create", "configmap", "-n", "t", "c"])
             .contains("namespaces \"t\" not found")
     );
+}
+
+#[test]
+fn a_change_is_seen_by_a_watch() {
+    let world = World::new("watch");
+    world.ok(&["create", "configmap", "c", "--from-literal=a=b"]);
+    let mut watch = world.command("KUBECTL", "kubectl");
+    let arguments = [
+        "get",
+        "cm",
+        "c",
+        "--watch-only",
+        "-o",
+        "custom-columns=A:.data.a",
+        "--request-timeout=20s",
+    ];
+    let mut watch = watch
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl");
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    // the watch may begin after any of these: the last one is repeated until it is seen
+    let seen =
+        std::thread::spawn(move || lines.find(|line| line.as_ref().is_ok_and(|l| l.starts_with("new"))));
+    let mut number = 0;
+    while !seen.is_finished() {
+        number += 1;
+        assert!(number < 200, "nothing was seen");
+        world.ok(&[
+            "patch",
+            "cm",
+            "c",
+            "-p",
+            &format!(r#"{{"data":{{"a":"new-{number}"}}}}"#),
+        ]);
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert!(seen.join().unwrap().is_some(), "the watch ended");
+}
+
+#[test]
+fn a_chart_is_installed_upgraded_and_removed() {
+    let world = World::new("helm");
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/ecs-operator-crds");
+    let chart = chart.to_str().unwrap();
+    let place = ["--namespace", "operator", "--wait", "--timeout", "20s"];
+    let with = |verb: &[&str]| [verb, place.as_slice()].concat().join(" ");
+    let helm = |line: String| world.helm(&line.split(' ').collect::<Vec<_>>());
+    helm(with(&["install", "definitions", chart, "--create-namespace"]));
+    let crds = || world.ok(&["get", "crd", "-o", "name"]);
+    assert_eq!(crds().lines().count(), 5);
+    helm(with(&["upgrade", "definitions", chart]));
+    let history = helm("history definitions --namespace operator".to_owned());
+    assert!(
+        history.contains("superseded") && history.contains("deployed"),
+        "{history}"
+    );
+    helm(with(&["uninstall", "definitions"]));
+    assert_eq!(helm("list --namespace operator --short".to_owned()), "");
+    // the chart keeps its definitions, and the objects with them
+    assert_eq!(crds().lines().count(), 5);
 }
