@@ -13,7 +13,8 @@ pub const EXIT: &str = "simulated.ecs-operator.dev/exit";
 pub const STOP: &str = "simulated.ecs-operator.dev/stop";
 /// How long a preStop hook takes that is no sleep: `app=3s`.
 pub const PRE_STOP: &str = "simulated.ecs-operator.dev/pre-stop";
-/// Which probes fail: `app.readiness=fail after 10s for 5s`, `app.liveness=fail`. Others succeed.
+/// Which probes fail: `app.readiness=fail after 10s for 5s`, counted from each start of the container, or
+/// `app.liveness=fail for 5s`, counted from when that is said. Others succeed.
 pub const PROBES: &str = "simulated.ecs-operator.dev/probes";
 /// Why containers cannot be started: `app=ImagePullBackOff`, with a message `app=ImagePullBackOff: no such image`. They start
 /// once the annotation goes.

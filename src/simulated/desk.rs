@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 
 use super::effects::{Effects, Outcome, Target, Timer, Write};
 use super::life::after;
@@ -56,10 +56,23 @@ impl Agenda {
     }
 }
 
+/// What is read of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    metadata: Versioned,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Versioned {
+    resource_version: String,
+}
+
 struct Sent {
     target: Target,
     request: Request<Vec<u8>>,
-    answer: Result<(), Failure>,
+    answer: Result<u64, Failure>,
 }
 
 enum Failure {
@@ -128,9 +141,9 @@ impl Desk {
             self.busy.insert(target.clone());
             let (client, deadline) = (self.client.clone(), self.deadline);
             self.under_way.push(Box::pin(async move {
-                let sending = client.request::<IgnoredAny>(request.clone());
+                let sending = client.request::<Answer>(request.clone());
                 let answer = match tokio::time::timeout(deadline, sending).await {
-                    Ok(Ok(_)) => Ok(()),
+                    Ok(Ok(answer)) => Ok(answer.metadata.resource_version.parse().unwrap_or(0)),
                     Ok(Err(error)) => Err(classify(error)),
                     Err(_) => Err(Failure::Unsure("no answer in time".to_owned())),
                 };
@@ -163,7 +176,7 @@ impl Desk {
         self.busy.remove(&target);
         let newer = self.waiting.contains_key(&target);
         let outcome = match answer {
-            Ok(()) => Some(Outcome::Done),
+            Ok(version) => Some(Outcome::Done(version)),
             Err(Failure::Final(outcome)) => Some(outcome),
             Err(Failure::Unsure(error)) => {
                 let failures = self.failures.entry(target.clone()).or_default();

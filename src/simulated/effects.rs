@@ -13,9 +13,19 @@ use super::world::{Key, NodeName, parts};
 pub(crate) enum Target {
     Lease(NodeName),
     NodeStatus(NodeName),
+    /// That nobody knows how a node is.
+    NodeHealth(NodeName),
+    Taints(NodeName),
     PodStatus(Key),
     /// The kubelet's word that nothing of the Pod is left.
     PodDelete(Key),
+    /// A controller says why the Pod goes.
+    PodMark(Key),
+    /// A controller says that the Pod is not ready.
+    PodUnready(Key),
+    /// A controller deletes the Pod.
+    PodEvict(Key),
+    Budget(Key),
 }
 
 /// Something to look at when its time comes.
@@ -27,6 +37,14 @@ pub(crate) enum Timer {
     Report(NodeName),
     /// Something happens in a Pod, by its uid.
     Pod(Key),
+    /// A node should have been heard of.
+    Health(NodeName),
+    /// Pods are bound to a node that is not there.
+    Missing(NodeName),
+    /// A Pod is to be evicted.
+    Evict(Key),
+    /// A budget is to be looked at.
+    Budget(Key),
     /// A write is to be tried again.
     Again(Target),
 }
@@ -34,7 +52,8 @@ pub(crate) enum Timer {
 /// How a write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Done,
+    /// Done: the version of the object since then, or zero.
+    Done(u64),
     /// There is no such object, or another one has its name.
     Gone,
     /// It was refused for good, with this text.
@@ -77,10 +96,12 @@ impl Effects {
 
 type Made = Result<Request<Vec<u8>>, kube::core::request::Error>;
 
-/// Our name in managed fields.
-fn patch_params() -> PatchParams {
+/// Who a kubelet is in managed fields.
+pub(crate) const KUBELET: &str = "kubelet";
+
+fn patch_params(manager: &str) -> PatchParams {
     PatchParams {
-        field_manager: Some("kubelet".to_owned()),
+        field_manager: Some(manager.to_owned()),
         ..PatchParams::default()
     }
 }
@@ -91,9 +112,9 @@ fn pods(namespace: &str) -> Requests {
 }
 
 /// Changes a Pod's status, if it is still the Pod of that uid.
-pub(crate) fn pod_status(key: &Key, patch: &Value) -> Made {
+pub(crate) fn pod_status(key: &Key, manager: &str, patch: &Value) -> Made {
     let (namespace, name) = parts(key);
-    pods(namespace).patch_subresource("status", name, &patch_params(), &Patch::Strategic(patch))
+    pods(namespace).patch_subresource("status", name, &patch_params(manager), &Patch::Strategic(patch))
 }
 
 /// Deletes the Pod of that uid; at once, or with the grace that it asked for.
@@ -111,26 +132,40 @@ pub(crate) fn pod_delete(key: &Key, uid: &str, now: bool) -> Made {
 }
 
 /// Changes a Node's status.
-pub(crate) fn node_status(node: &str, patch: &Value) -> Made {
+pub(crate) fn node_status(node: &str, manager: &str, patch: &Value) -> Made {
     Requests::new("/api/v1/nodes").patch_subresource(
         "status",
         node,
-        &patch_params(),
+        &patch_params(manager),
         &Patch::Strategic(patch),
     )
+}
+
+/// Changes a Node, if it is still as the patch says.
+pub(crate) fn node(name: &str, manager: &str, patch: &Value) -> Made {
+    Requests::new("/api/v1/nodes").patch(name, &patch_params(manager), &Patch::Merge(patch))
+}
+
+/// Changes the status of a budget, if it is still as the patch says.
+pub(crate) fn budget_status(key: &Key, manager: &str, patch: &Value) -> Made {
+    let (namespace, name) = parts(key);
+    let budgets = Requests::new(format!(
+        "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    ));
+    budgets.patch_subresource("status", name, &patch_params(manager), &Patch::Merge(patch))
 }
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// Renews a Lease.
 pub(crate) fn lease_renewal(node: &str, patch: &Value) -> Made {
-    Requests::new(LEASES).patch(node, &patch_params(), &Patch::Merge(patch))
+    Requests::new(LEASES).patch(node, &patch_params(KUBELET), &Patch::Merge(patch))
 }
 
 /// Creates a Lease.
 pub(crate) fn lease_creation(lease: &Value) -> Made {
     let params = PostParams {
-        field_manager: Some("kubelet".to_owned()),
+        field_manager: Some(KUBELET.to_owned()),
         ..PostParams::default()
     };
     Requests::new(LEASES).create(&params, lease.to_string().into_bytes())

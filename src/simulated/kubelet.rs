@@ -18,8 +18,8 @@ use super::machine::{self, BROKEN, Fault, MACHINE};
 use super::node_status;
 use super::wire::Node;
 use super::world::{Key, NodeName, World};
-pub(crate) use pods::keep_notes;
 use pods::{Local, Uid};
+pub(crate) use pods::{has_ended, keep_notes};
 
 /// A kubelet and its machine.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl Kubelets {
             Timer::Lease(name) => self.renew(name, now, effects),
             Timer::Report(name) => self.report(world, name, now, effects),
             Timer::Pod(uid) => self.look(uid, now, effects),
-            Timer::Again(_) => {}
+            Timer::Health(_) | Timer::Missing(_) | Timer::Evict(_) | Timer::Budget(_) | Timer::Again(_) => {}
         }
     }
 
@@ -258,7 +258,7 @@ impl Kubelets {
             Target::PodStatus(key) | Target::PodDelete(key) => {
                 self.pod_written(key, target, outcome, now, effects);
             }
-            Target::Lease(_) => {}
+            _ => {}
         }
     }
 
@@ -313,7 +313,7 @@ impl Kubelets {
         kubelet.reporting = true;
         effects.write(
             Target::NodeStatus(name.clone()),
-            effects::node_status(name, &status),
+            effects::node_status(name, effects::KUBELET, &status),
         );
         effects.at(
             Timer::Report(name.clone()),

@@ -13,6 +13,7 @@ mod addresses;
 mod admission;
 mod amounts;
 pub mod behaviour;
+mod controllers;
 mod desk;
 mod effects;
 mod feed;
@@ -64,6 +65,10 @@ pub struct Settings {
     pub pace: Pace,
     /// How containers behave by their image, where their Pod doesn't say. The first rule that fits counts most.
     pub rules: Vec<Rule>,
+    /// How long a node may be silent before it counts as unknown.
+    pub unknown_after: SignedDuration,
+    /// How many Pods that have ended are kept.
+    pub ended_pods: usize,
     /// `nodeInfo.kubeletVersion`.
     pub kubelet_version: String,
     /// Requests under way at a time.
@@ -73,7 +78,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// A kubelet's own times, and containers that start and stop at once.
+    /// The times of a cluster, and containers that start and stop at once.
     fn default() -> Self {
         let zero = SignedDuration::ZERO;
         Self {
@@ -85,6 +90,8 @@ impl Default for Settings {
                 stop: zero,
             },
             rules: Vec::new(),
+            unknown_after: SignedDuration::from_secs(50),
+            ended_pods: 12_500,
             kubelet_version: "v1.37.0".to_owned(),
             requests: 64,
             request_timeout: Duration::from_secs(30),
@@ -92,7 +99,7 @@ impl Default for Settings {
     }
 }
 
-/// Runs all machines until `stop`.
+/// Runs all machines, and the controllers of their cluster, until `stop`.
 pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
     let (tell, mut heard) = mpsc::channel(BATCH);
     let mut feeds = JoinSet::new();
@@ -102,10 +109,14 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
         tell.clone(),
         News::Node,
     ));
-    feeds.spawn(feed::run(client.clone(), "/api/v1/pods", tell, News::Pod));
+    feeds.spawn(feed::run(client.clone(), "/api/v1/pods", tell.clone(), News::Pod));
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    feeds.spawn(feed::run(client.clone(), leases, tell.clone(), News::Lease));
+    let budgets = "/apis/policy/v1/poddisruptionbudgets";
+    feeds.spawn(feed::run(client.clone(), budgets, tell, News::Budget));
     let mut desk = Desk::new(client, settings.requests, settings.request_timeout);
     let mut agenda = Agenda::default();
-    let mut fleet = Fleet::new(Arc::new(settings));
+    let mut fleet = Fleet::new(&Arc::new(settings));
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let mut effects = Effects::default();

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, NodeAffinity, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize;
 
 /// Metadata.
@@ -176,6 +178,64 @@ pub(crate) fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions.iter().any(|c| c.type_ == type_ && c.status == "True")
 }
 
+/// The Lease of a node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Lease {
+    pub(crate) metadata: Meta,
+    pub(crate) spec: LeaseSpec,
+}
+
+impl Object for Lease {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+/// When a Lease was last renewed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct LeaseSpec {
+    pub(crate) renew_time: String,
+}
+
+/// A PodDisruptionBudget.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Budget {
+    pub(crate) metadata: Meta,
+    pub(crate) spec: BudgetSpec,
+    pub(crate) status: BudgetStatus,
+}
+
+impl Object for Budget {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+/// What a budget wants.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct BudgetSpec {
+    pub(crate) min_available: Option<IntOrString>,
+    pub(crate) max_unavailable: Option<IntOrString>,
+    pub(crate) selector: Option<LabelSelector>,
+}
+
+/// What is said about a budget.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct BudgetStatus {
+    pub(crate) observed_generation: i64,
+    pub(crate) disruptions_allowed: i64,
+    pub(crate) current_healthy: i64,
+    pub(crate) desired_healthy: i64,
+    pub(crate) expected_pods: i64,
+    pub(crate) disrupted_pods: BTreeMap<String, Timestamp>,
+    pub(crate) conditions: Vec<Condition>,
+}
+
 /// A Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -196,6 +256,7 @@ impl Object for Node {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct NodeSpec {
     pub(crate) taints: Vec<Taint>,
+    pub(crate) unschedulable: bool,
 }
 
 /// A taint.

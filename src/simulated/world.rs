@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::wire::{Meta, Node, Pod};
+use super::wire::{Budget, Lease, Meta, Node, Pod};
 
 /// `NAMESPACE/NAME` of a namespaced object.
 pub(crate) type Key = Arc<str>;
@@ -36,6 +36,8 @@ pub(crate) enum Change<K> {
 pub(crate) enum News {
     Node(Change<Node>),
     Pod(Change<Pod>),
+    Lease(Change<Lease>),
+    Budget(Change<Budget>),
 }
 
 /// What is known.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Kubelets;
 use crate::simulated::Settings;
@@ -17,7 +17,7 @@ use crate::simulated::effects::{self, Effects, Outcome, Target, Timer};
 use crate::simulated::life::{Facts, Life, after, containers};
 use crate::simulated::machine::Fault;
 use crate::simulated::status::{Place, status};
-use crate::simulated::wire::{Condition, Pod};
+use crate::simulated::wire::{Condition, Pod, holds};
 use crate::simulated::world::{Key, NodeName, World, key_of};
 
 /// Uid of a Pod: names may come again, uids don't.
@@ -51,6 +51,10 @@ pub(crate) struct Local {
     conditions: Vec<Condition>,
     /// Fingerprint of the status last reported.
     reported: u64,
+    /// The phase that was in it.
+    phase: String,
+    /// The version of the object that it made.
+    version: u64,
     errand: Errand,
     /// The object is gone.
     gone: bool,
@@ -59,6 +63,10 @@ pub(crate) struct Local {
 /// Whether a phase is one that a Pod never leaves.
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     ["Succeeded", "Failed"].contains(&pod.status.phase.as_str())
+}
+
+fn version_of(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.parse().unwrap_or(0)
 }
 
 /// Seconds of grace, if the Pod is to be deleted.
@@ -142,7 +150,20 @@ impl Kubelets {
             let of = |type_: &str| pod.status.conditions.iter().find(|c| c.type_ == type_).cloned();
             gates.filter_map(|gate| of(&gate.condition_type)).collect()
         };
+        // somebody else's word about what is the kubelet's to say
+        let contradicted = local.errand == Errand::None
+            && version_of(pod) >= local.version
+            && !local.phase.is_empty()
+            && (local.phase != pod.status.phase
+                || holds(&local.conditions, "Ready") != holds(&pod.status.conditions, "Ready"));
+        if contradicted {
+            local.reported = 0;
+            if let Some(life) = local.life.as_mut().filter(|_| has_ended(pod)) {
+                life.end(now);
+            }
+        }
         let differs = notes_differ
+            || contradicted
             || deletion(&local.pod) != deletion(pod)
             || local.pod.spec.active_deadline_seconds != pod.spec.active_deadline_seconds
             || others(&local.pod) != others(pod);
@@ -207,6 +228,8 @@ impl Kubelets {
             };
             let is_ending = local.gone || deletion(&local.pod).is_some();
             local.admitted = is_ending;
+            // others may have spoken for it meanwhile
+            local.reported = 0;
             if let Some(life) = local.life.as_mut().filter(|_| lost_power) {
                 life.lose(&local.pod.spec, now);
             }
@@ -246,7 +269,17 @@ impl Kubelets {
         kubelet.pods.insert(uid.clone());
         let mut life =
             (!has_ended(pod)).then(|| Life::recover(pod).unwrap_or_else(|| Life::new(&pod.spec, now)));
-        if let Some(life) = life.as_mut().filter(|_| lost_power) {
+        // a machine that is younger than what it is to have begun is another one
+        let born = world
+            .nodes
+            .get(name)
+            .and_then(|node| node.metadata.creation_timestamp);
+        let is_other = pod
+            .status
+            .start_time
+            .zip(born)
+            .is_some_and(|(begun, born)| begun < born);
+        if let Some(life) = life.as_mut().filter(|_| lost_power || is_other) {
             life.lose(&pod.spec, now);
         }
         let told = pod.metadata.creation_timestamp.unwrap_or(now);
@@ -269,6 +302,8 @@ impl Kubelets {
             life,
             pod: pod.clone(),
             reported: 0,
+            phase: String::new(),
+            version: 0,
             errand: Errand::None,
             gone: false,
         };
@@ -367,10 +402,12 @@ impl Kubelets {
                 local.reported = fingerprint;
                 local.errand = Errand::Report;
                 local.conditions = conditions;
+                let phase = status.get("phase").and_then(Value::as_str).unwrap_or_default();
+                phase.clone_into(&mut local.phase);
                 let patch = json!({"metadata": {"uid": local.pod.metadata.uid}, "status": status});
                 effects.write(
                     Target::PodStatus(local.key.clone()),
-                    effects::pod_status(&local.key, &patch),
+                    effects::pod_status(&local.key, effects::KUBELET, &patch),
                 );
             }
         }
@@ -399,6 +436,9 @@ impl Kubelets {
         let is_report = matches!(target, Target::PodStatus(_));
         if is_report {
             local.errand = Errand::None;
+            if let Outcome::Done(version) = outcome {
+                local.version = *version;
+            }
         }
         if let Outcome::Refused(error) = outcome {
             tracing::warn!(pod = &**key, error, "a kubelet's word was refused");

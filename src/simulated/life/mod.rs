@@ -232,6 +232,13 @@ impl Life {
             || (self.stopping.is_some() && !self.containers.iter().any(Container::is_running))
     }
 
+    /// Somebody else declared that the Pod has ended: so it does.
+    pub(crate) fn end(&mut self, now: Timestamp) {
+        if self.stopping.is_none() {
+            self.begin_stop(Cause::Complete, 0, now);
+        }
+    }
+
     /// The machine lost its power: what ran is gone, and init containers have to run again.
     pub(crate) fn lose(&mut self, spec: &PodSpec, now: Timestamp) {
         self.initialized = false;

@@ -17,7 +17,7 @@ fn windows(
     let failing = behaviour.failing.iter().filter(|failing| failing.probe == kind);
     let mut found: Vec<_> = failing
         .map(|failing| {
-            let from = failing.after.map_or(since, |wait| after(since, wait)).max(told);
+            let from = failing.after.map_or(told, |wait| after(since, wait).max(told));
             (
                 from,
                 failing.lasts.map_or(Timestamp::MAX, |lasts| after(from, lasts)),

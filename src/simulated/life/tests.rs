@@ -109,7 +109,7 @@ impl Play {
     }
 }
 
-fn app(more: Value) -> Value {
+fn app(more: &Value) -> Value {
     let mut container = json!({"name": "app", "image": "i"});
     container
         .as_object_mut()
@@ -125,7 +125,7 @@ fn with(mut spec: Value, name: &str, value: Value) -> Value {
 
 #[test]
 fn restarts_wait_twice_as_long_each_time_but_for_the_first() {
-    let mut play = Play::new(app(json!({})), &[(EXIT, "app=1 after 5s")]);
+    let mut play = Play::new(app(&json!({})), &[(EXIT, "app=1 after 5s")]);
     assert_eq!(play.to(4).stages(), "running/0");
     assert_eq!(play.to(5).stages(), "running/1");
     assert_eq!(play.to(10).stages(), "backoff 10/1");
@@ -140,14 +140,14 @@ fn restarts_wait_twice_as_long_each_time_but_for_the_first() {
 
 #[test]
 fn a_long_run_makes_the_wait_short_again() {
-    let mut play = Play::new(app(json!({})), &[(EXIT, "app=1 after 601s")]);
+    let mut play = Play::new(app(&json!({})), &[(EXIT, "app=1 after 601s")]);
     assert_eq!(play.to(600).stages(), "running/0");
     assert_eq!(play.to(1202).stages(), "running/2");
 }
 
 #[test]
 fn runs_that_fail_can_be_counted() {
-    let mut play = Play::new(app(json!({})), &[(EXIT, "app=1 times 2")]);
+    let mut play = Play::new(app(&json!({})), &[(EXIT, "app=1 times 2")]);
     assert_eq!(play.to(9).stages(), "backoff 10/1");
     assert_eq!(play.to(500).stages(), "running/2");
 }
@@ -156,13 +156,13 @@ fn runs_that_fail_can_be_counted() {
 fn a_failed_init_container_ends_a_pod_that_is_never_restarted_and_is_tried_again_otherwise() {
     let inits = json!([{"name": "init", "image": "i"}]);
     let mut play = Play::new(
-        with(app(json!({})), "initContainers", inits.clone()),
+        with(app(&json!({})), "initContainers", inits.clone()),
         &[(EXIT, "init=2 after 1s times 2")],
     );
     assert_eq!(play.to(2).stages(), "backoff 10/1 idle/0");
     assert_eq!(play.to(12).stages(), "running/2 idle/0", "the third run goes on");
     let never = with(
-        with(app(json!({})), "initContainers", inits),
+        with(app(&json!({})), "initContainers", inits),
         "restartPolicy",
         json!("Never"),
     );
@@ -174,7 +174,7 @@ fn a_failed_init_container_ends_a_pod_that_is_never_restarted_and_is_tried_again
 #[test]
 fn sidecars_stop_last_in_reverse_order_within_the_same_grace() {
     let spec = with(
-        app(json!({})),
+        app(&json!({})),
         "initContainers",
         json!([
             {"name": "first", "image": "i", "restartPolicy": "Always"},
@@ -195,7 +195,7 @@ fn sidecars_stop_last_in_reverse_order_within_the_same_grace() {
 #[test]
 fn sidecars_stop_once_the_work_is_done() {
     let spec = with(
-        app(json!({})),
+        app(&json!({})),
         "initContainers",
         json!([{"name": "side", "image": "i", "restartPolicy": "Always"}]),
     );
@@ -210,7 +210,7 @@ fn sidecars_stop_once_the_work_is_done() {
 #[test]
 fn a_sidecar_that_ends_is_started_again_beside_what_runs() {
     let spec = with(
-        app(json!({})),
+        app(&json!({})),
         "initContainers",
         json!([{"name": "side", "image": "i", "restartPolicy": "Always"}]),
     );
@@ -222,7 +222,7 @@ fn a_sidecar_that_ends_is_started_again_beside_what_runs() {
 
 #[test]
 fn a_second_deletion_can_only_shorten_the_grace() {
-    let mut play = Play::new(app(json!({})), &[(STOP, "app=ignore")]);
+    let mut play = Play::new(app(&json!({})), &[(STOP, "app=ignore")]);
     play.to(1).deletion = Some(100);
     play.to(10).deletion = Some(20);
     assert_eq!(play.to(20).stages(), "running/0");
@@ -232,12 +232,12 @@ fn a_second_deletion_can_only_shorten_the_grace() {
 #[test]
 fn two_seconds_are_left_to_a_container_whatever_its_hook_took() {
     let hook = json!({"lifecycle": {"preStop": {"sleep": {"seconds": 60}}}});
-    let mut play = Play::new(app(hook), &[(STOP, "app=ignore")]);
+    let mut play = Play::new(app(&hook), &[(STOP, "app=ignore")]);
     play.to(1).deletion = Some(10);
     assert_eq!(play.to(12).stages(), "running/0");
     assert_eq!(play.to(13).stages(), "ended 137/0");
     let hook = json!({"lifecycle": {"preStop": {"exec": {"command": ["x"]}}}});
-    let mut play = Play::new(app(hook), &[(STOP, "app=0"), (PRE_STOP, "app=3s")]);
+    let mut play = Play::new(app(&hook), &[(STOP, "app=0"), (PRE_STOP, "app=3s")]);
     play.to(1).deletion = Some(10);
     assert_eq!(play.to(3).stages(), "running/0");
     assert_eq!(play.to(4).stages(), "ended 0/0");
@@ -250,7 +250,7 @@ fn liveness_kills_after_so_many_failures_and_the_container_starts_again() {
         (PROBES, "app.liveness=fail after 25s for 40s"),
         (STOP, "app=0 after 1s"),
     ];
-    let mut play = Play::new(app(probe), &notes);
+    let mut play = Play::new(app(&probe), &notes);
     // probes fail at 30, 40 and 50
     assert_eq!(play.to(50).stages(), "running/0");
     assert_eq!(play.to(51).stages(), "running/1");
@@ -260,7 +260,7 @@ fn liveness_kills_after_so_many_failures_and_the_container_starts_again() {
 fn readiness_comes_after_its_delay_and_goes_and_comes_with_what_is_said() {
     let probe = json!({"readinessProbe": {
         "initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 2, "successThreshold": 2}});
-    let mut play = Play::new(app(probe), &[]);
+    let mut play = Play::new(app(&probe), &[]);
     assert_eq!(play.to(14).health(), [(true, false)]);
     assert_eq!(play.to(15).health(), [(true, true)]);
     play.to(20).tell(&[(PROBES, "app.readiness=fail for 30s")]);
@@ -279,13 +279,13 @@ fn a_startup_probe_holds_back_the_others_and_kills_when_it_never_succeeds() {
         "livenessProbe": {"periodSeconds": 1, "failureThreshold": 1, "successThreshold": 1},
     });
     let notes = [(PROBES, "app.startup=fail for 12s; app.liveness=fail for 12s")];
-    let mut play = Play::new(app(probes.clone()), &notes);
+    let mut play = Play::new(app(&probes), &notes);
     assert_eq!(play.to(14).health(), [(false, false)]);
     assert_eq!(
         (play.to(15).health(), play.stages()),
         (vec![(true, true)], "running/0".to_owned())
     );
-    let mut play = Play::new(app(probes), &[(PROBES, "app.startup=fail")]);
+    let mut play = Play::new(app(&probes), &[(PROBES, "app.startup=fail")]);
     assert_eq!(play.to(14).stages(), "running/0");
     assert_eq!(play.to(15).stages(), "running/1");
 }
@@ -293,7 +293,7 @@ fn a_startup_probe_holds_back_the_others_and_kills_when_it_never_succeeds() {
 #[test]
 fn what_cannot_start_waits_until_it_may() {
     let mut play = Play::new(
-        app(json!({})),
+        app(&json!({})),
         &[(WAITING, "app=ImagePullBackOff: no such image")],
     );
     assert_eq!(play.to(100).stages(), "held ImagePullBackOff: no such image/0");
@@ -304,7 +304,7 @@ fn what_cannot_start_waits_until_it_may() {
 
 #[test]
 fn without_a_kubelet_containers_end_and_nobody_does_anything_about_it() {
-    let mut play = Play::new(app(json!({})), &[(EXIT, "app=3 after 5s")]);
+    let mut play = Play::new(app(&json!({})), &[(EXIT, "app=3 after 5s")]);
     play.to(1).attended = false;
     play.deletion = Some(1);
     assert_eq!(play.to(60).stages(), "ended 3/0");
@@ -324,7 +324,7 @@ fn without_a_kubelet_containers_end_and_nobody_does_anything_about_it() {
 fn a_machine_that_lost_its_power_begins_anew() {
     let inits = json!([{"name": "init", "image": "i"}]);
     let mut play = Play::new(
-        with(app(json!({})), "initContainers", inits),
+        with(app(&json!({})), "initContainers", inits),
         &[(EXIT, "init=0 after 4s")],
     );
     assert_eq!(play.to(10).stages(), "ended 0/0 running/0");
@@ -337,7 +337,7 @@ fn a_machine_that_lost_its_power_begins_anew() {
 
 #[test]
 fn a_pod_past_its_deadline_is_stopped() {
-    let spec = with(app(json!({})), "activeDeadlineSeconds", json!(9));
+    let spec = with(app(&json!({})), "activeDeadlineSeconds", json!(9));
     let mut play = Play::new(spec, &[(STOP, "app=0 after 2s")]);
     assert_eq!(play.to(10).stages(), "running/0");
     assert_eq!(play.to(11).stages(), "ended 0/0");

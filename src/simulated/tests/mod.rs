@@ -1,5 +1,8 @@
 //! Machines on the embedded API server, with time that stands still until somebody waits for it.
 
+mod budgets;
+mod health;
+mod nodes;
 mod start;
 mod stop;
 
@@ -148,10 +151,37 @@ impl Scene {
             .await
     }
 
+    /// Merges into the status of an object.
+    pub(super) async fn set_status(&self, path: &str, name: &str, change: Value) {
+        let merged = Patch::Strategic(change);
+        let request = Request::new(path).patch_subresource("status", name, &PatchParams::default(), &merged);
+        self.client.request::<Value>(request.unwrap()).await.unwrap();
+    }
+
+    /// Deletes the object at a path without any grace.
+    pub(super) async fn delete_now(&self, path: &str) {
+        let (path, name) = path.rsplit_once('/').unwrap();
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            ..DeleteParams::default()
+        };
+        let request = Request::new(path).delete(name, &params).unwrap();
+        self.client.request::<Value>(request).await.unwrap();
+    }
+
     /// Lets that much time pass.
     pub(super) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
+}
+
+/// The time so many seconds after the beginning.
+pub(super) fn moment(seconds: u64) -> String {
+    let begin: Timestamp = BEGIN.parse().unwrap();
+    begin
+        .saturating_add(Duration::from_secs(seconds))
+        .unwrap()
+        .to_string()
 }
 
 /// The status of a condition, or nothing.
