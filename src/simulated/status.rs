@@ -41,7 +41,7 @@ pub(crate) fn status(
 ) -> (Value, Vec<Condition>) {
     if let Some((reason, message)) = &life.refused {
         let status = json!({"phase": "Failed", "reason": reason, "message": message});
-        return (status, Vec::new());
+        return refused(status, place, now);
     }
     let seen = see(life, facts, now);
     let phase = phase(&seen, life);
@@ -79,6 +79,31 @@ pub(crate) fn status(
         put(&mut status, "reason", Some("DeadlineExceeded".into()));
         let message = "Pod was active on the node longer than the specified deadline";
         put(&mut status, "message", Some(message.into()));
+    }
+    (status, conditions)
+}
+
+/// A Pod that had begun and is refused now has no containers any more and is not ready.
+fn refused(mut status: Value, place: &Place<'_>, now: Timestamp) -> (Value, Vec<Condition>) {
+    let known = |type_: &str| place.conditions.iter().find(|condition| condition.type_ == type_);
+    let conditions = ["Ready", "ContainersReady"].into_iter().filter_map(known);
+    let conditions: Vec<Condition> = conditions
+        .map(|before| Condition {
+            status: "False".to_owned(),
+            reason: "PodFailed".to_owned(),
+            message: String::new(),
+            last_transition_time: before
+                .last_transition_time
+                .filter(|_| before.status == "False")
+                .or(Some(now)),
+            ..before.clone()
+        })
+        .collect();
+    if !conditions.is_empty() {
+        let values = conditions.iter().map(condition_value).collect::<Vec<_>>();
+        put(&mut status, "conditions", Some(values.into()));
+        put(&mut status, "containerStatuses", Some(Value::Null));
+        put(&mut status, "initContainerStatuses", Some(Value::Null));
     }
     (status, conditions)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Scene, condition, has_phase, is_ready};
 use crate::simulated::behaviour::{EXIT, STOP};
-use crate::simulated::{Fault, Settings, break_, mend};
+use crate::simulated::{Fault, MACHINE, Settings, break_, mend};
 
 const NODE: &str = "/api/v1/nodes/n1";
 
@@ -134,6 +134,35 @@ async fn power_that_comes_back_finds_containers_gone_and_starts_them_again_where
     );
     let restarted = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"] == 1 && is_ready(pod);
     scene.until_pod("always", restarted).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_shrank_refuses_the_youngest_pods_when_its_kubelet_is_back() {
+    let scene = ready_scene().await;
+    for name in ["older", "younger"] {
+        let asks = json!({"tolerations": [{"operator": "Exists"}], "containers": [
+            {"name": "app", "image": "i", "resources": {"requests": {"cpu": "1"}}}]});
+        scene.pod(name, "n1", json!({}), asks).await;
+        scene.until_pod(name, is_ready).await;
+        scene.pass(2).await;
+    }
+    let small = json!({"metadata": {"annotations": {MACHINE: "cpu=1500m memory=4Gi"}}});
+    scene.merge(NODE, small).await;
+    scene
+        .until(NODE, |node| node["status"]["allocatable"]["cpu"] == "1500m")
+        .await;
+    assert!(is_ready(&scene.get_pod("younger").await), "what runs goes on");
+    break_(&scene.client, "n1", Fault::KubeletDead).await.unwrap();
+    scene.pass(1).await;
+    mend(&scene.client, "n1").await.unwrap();
+    let (pod, _) = scene.until_pod("younger", has_phase("Failed")).await;
+    assert_eq!(
+        (&pod["status"]["reason"], condition(&pod, "Ready")),
+        (&json!("OutOfcpu"), "False")
+    );
+    assert!(pod["status"]["containerStatuses"].is_null());
+    scene.pass(60).await;
+    assert!(is_ready(&scene.get_pod("older").await));
 }
 
 #[tokio::test(start_paused = true)]
