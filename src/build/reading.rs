@@ -71,7 +71,8 @@ pub(super) fn read(
     } else if let Some(waiting) = state.and_then(|s| s.waiting.as_ref()) {
         let why = waiting.reason.as_deref().unwrap_or_default();
         if let Some((class, given_up)) = waiting_error(why) {
-            let text = cut(&format!("{class}: {}", waiting.message.as_deref().unwrap_or(why)));
+            let message = waiting.message.as_deref().unwrap_or(why);
+            let text = cut(&format!("{class}: {message}{}", remedy(definition, why, message)));
             reading.cannot_start = given_up.then(|| text.clone());
             reading.reason = Some(text);
         }
@@ -137,6 +138,20 @@ fn waiting_error(reason: &str) -> Option<(&'static str, bool)> {
         "CreateContainerError" => Some(("CannotCreateContainerError", true)),
         "RunContainerError" | "PostStartHookError" => Some(("CannotStartContainerError", true)),
         _ => None,
+    }
+}
+
+/// Where a Secret or ConfigMap is asked for that the kubelet does not find: it says only what is missing.
+fn remedy(definition: &ContainerDefinition, reason: &str, message: &str) -> String {
+    let message = message.to_ascii_lowercase();
+    let missing = ["secret", "configmap"].iter().any(|kind| message.contains(kind));
+    if reason == "CreateContainerConfigError" && missing && !definition.secrets.is_empty() {
+        format!(
+            "; create it in the namespace of the task, or name another in 'secrets' of container '{}' in a new revision",
+            definition.name
+        )
+    } else {
+        String::new()
     }
 }
 

@@ -16,6 +16,8 @@ use super::reading::{Reading, cut, read, status_of};
 
 /// Exit code of a container that never started because of a dependency. (STOP-6)
 const NEVER_STARTED: i32 = 143;
+/// Seconds after which it is said that a node has not prepared a Pod's volumes and network. It may still do so.
+const PREPARED_WITHIN_SECONDS: i64 = 60;
 
 /// What is read, and when.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +46,14 @@ pub struct PodObservation {
     /// A container that ECS would have given up by now, though the kubelet tries on, or one whose dependency can't be
     /// met any more: the task must be stopped as `TaskFailedToStart`. (TASK-13, STOP-6)
     pub cannot_start: Option<String>,
+    /// The node has not prepared volumes and network for a while: no container can start, and the kubelet gives no reason
+    /// but in events.
+    pub unprepared: Option<String>,
     /// Why the Pod as a whole is where it is, in the kubelet's words: `Evicted: …`, `Preempting: …`.
     pub pod_reason: Option<String>,
     /// Health of the essential containers that declare a check. (TASK-16)
     pub health: HealthStatus,
-    /// When `health` can change by time alone.
+    /// When `health` or `unprepared` can change by time alone.
     pub recheck_at: Option<Timestamp>,
     /// Phase Succeeded or Failed, or all containers terminated.
     pub ended: bool,
@@ -104,12 +109,22 @@ pub fn observe(seen: &Observed<'_>) -> PodObservation {
     if ended {
         end_unstarted(definitions, &mut readings, failed_to_start.is_some());
     }
+    let (unprepared, recheck_at) = match unprepared_at(seen.pod).filter(|_| never_ran && !ended) {
+        Some(at) if seen.now < at => (None, Some(at)),
+        Some(_) => (Some(unprepared(seen.pod)), None),
+        None => (None, None),
+    };
+    if let Some(first) = readings.first_mut().filter(|r| r.reason.is_none()) {
+        first.reason.clone_from(&unprepared);
+    }
     let mut observation = PodObservation {
         last_status: last_status(&readings, ended)
             .max(recorded.map_or(LastStatus::Pending, |s| s.last_status)),
         essential_exited,
         failed_to_start,
         cannot_start,
+        unprepared,
+        recheck_at,
         pod_reason,
         ended,
         deleting: seen.pod.metadata.deletion_timestamp.is_some(),
@@ -138,6 +153,27 @@ fn all_terminated(pod: &Pod) -> bool {
             .and_then(|s| s.state.as_ref())
             .is_some_and(|state| state.terminated.is_some())
     })
+}
+
+/// When a Pod without sandbox is late: volumes that can't be mounted and a network that can't be set up keep it so.
+fn unprepared_at(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodReadyToStartContainers")?;
+    let since = status.start_time.as_ref()?.0;
+    (condition.status == "False" && pod.metadata.deletion_timestamp.is_none())
+        .then(|| later(since, PREPARED_WITHIN_SECONDS))
+}
+
+fn unprepared(pod: &Pod) -> String {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    format!(
+        "ResourceInitializationError: the node has not prepared the volumes and the network within \
+         {PREPARED_WITHIN_SECONDS} s and tries on; `kubectl describe pod {name}` says what is missing"
+    )
 }
 
 fn pod_reason(pod: &Pod) -> Option<String> {

@@ -279,19 +279,19 @@ async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<Action, Err
         return Ok(Action::requeue(left));
     }
     let mut status = task.status.clone().unwrap_or_default();
-    let pending =
-        seen.last_status < LastStatus::Running && status.pod.is_none() && seen.cannot_start.is_none();
+    let pending = seen.last_status < LastStatus::Running && status.pod.is_none() && seen.unprepared.is_none();
     fill(&mut status, task, &seen);
+    let wake = seen.recheck_at.map(|at| {
+        let left = Duration::try_from(at.duration_since(source::now())).unwrap_or_default();
+        left.max(SOON)
+    });
     if pending {
         // PENDING is what a Task without status reads as: no write is spent on it
-        return Ok(Action::requeue(RESYNC));
+        return Ok(Action::requeue(wake.unwrap_or(RESYNC)));
     }
     let outcome = context.ledger.report_task(task, &status).await;
-    let wake = seen
-        .recheck_at
-        .map(|at| Duration::try_from(at.duration_since(source::now())).unwrap_or_default());
     match (outcome, wake) {
-        (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake.max(SOON))),
+        (Outcome::Applied(()), Some(wake)) => Ok(Action::requeue(wake)),
         (outcome, _) => checked(outcome),
     }
 }

@@ -237,6 +237,71 @@ fn kubelet_refusals_keep_their_text() {
     );
 }
 
+#[test]
+fn a_missing_secret_is_named_with_what_to_change() {
+    let spec = container(json!({"secrets": [{"name": "A", "valueFrom": "secret/db/password"}]}));
+    let why = |spec: &TaskDefinitionSpec, message: &str| {
+        let mut state = waiting("app", "CreateContainerConfigError");
+        state["state"]["waiting"]["message"] = json!(message);
+        let found = seen(
+            spec,
+            &json!({"phase": "Pending", "containerStatuses": [state]}),
+            9,
+            None,
+        );
+        assert_eq!(found.containers[0].reason, found.cannot_start);
+        found.cannot_start.unwrap()
+    };
+    let change = "; create it in the namespace of the task, or name another in 'secrets' of container 'app' in a new revision";
+    for message in [
+        "secret \"db\" not found",
+        "couldn't find key password in Secret shop/db",
+    ] {
+        assert_eq!(
+            why(&spec, message),
+            format!("ResourceInitializationError: {message}{change}")
+        );
+    }
+    let other = "failed to prepare subPath";
+    let text = format!("ResourceInitializationError: {other}");
+    assert_eq!(why(&spec, other), text);
+    assert_eq!(
+        why(&container(json!({})), "secret \"db\" not found"),
+        "ResourceInitializationError: secret \"db\" not found"
+    );
+}
+
+#[test]
+fn a_node_that_does_not_prepare_a_pod_is_named_after_a_minute_task_18() {
+    let not_ready = |since: i64| {
+        json!({"phase": "Pending", "startTime": at(since).to_string(),
+            "conditions": [{"type": "PodReadyToStartContainers", "status": "False"}],
+            "containerStatuses": [waiting("a", "ContainerCreating"), waiting("b", "ContainerCreating")]})
+    };
+    let found = seen(&two(), &not_ready(0), 59, None);
+    assert_eq!((found.unprepared, found.recheck_at), (None, Some(at(60))));
+    let found = seen(&two(), &not_ready(0), 60, None);
+    let text = found.unprepared.unwrap();
+    assert!(
+        text.contains("volumes") && text.contains("kubectl describe pod 0123456789abcdef"),
+        "{text}"
+    );
+    assert_eq!(found.containers[0].reason.as_deref(), Some(text.as_str()));
+    assert_eq!(
+        (found.cannot_start, found.recheck_at),
+        (None, None),
+        "it may still come"
+    );
+    let mut prepared = not_ready(0);
+    prepared["conditions"][0]["status"] = json!("True");
+    let found = seen(&two(), &prepared, 90, None);
+    assert_eq!(
+        (found.unprepared, found.recheck_at),
+        (None, None),
+        "an image is pulled"
+    );
+}
+
 fn with_sidecar() -> TaskDefinitionSpec {
     several(&[
         json!({"dependsOn": waits(&[("b", "HEALTHY")])}),
