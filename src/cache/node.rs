@@ -26,6 +26,8 @@ pub struct NodeFacts {
     pub membership: Membership,
     /// Takes new tasks.
     pub schedulable: bool,
+    /// A taint that keeps tasks away, `KEY=VALUE:EFFECT`: the cluster does not tolerate it.
+    pub blocked_by: Option<String>,
     /// Built-in attributes. (ATTR-6)
     pub attributes: Vec<Attribute>,
     /// What it offers. (RES-3, RES-4)
@@ -89,7 +91,7 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
     let membership = membership(node, cluster);
     let member = membership == Membership::Member;
     let startup = cluster.spec.startup_taint.as_deref();
-    let blocked = taints.iter().any(|taint| {
+    let blocked_by = taints.iter().find(|taint| {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
             && !IGNORED_TAINTS.contains(&taint.key.as_str())
             && startup != Some(taint.key.as_str())
@@ -115,7 +117,10 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
         uid: node.uid().unwrap_or_default(),
         connected: ready && node.metadata.deletion_timestamp.is_none(),
         membership,
-        schedulable: member && !blocked && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
+        schedulable: member
+            && blocked_by.is_none()
+            && (leaving.is_none() || cluster.spec.on_cordon == OnCordon::Drain),
+        blocked_by: blocked_by.map(named),
         leaving,
         attributes: attributes(node.labels(), &architecture, &os),
         registered: registered(
@@ -126,6 +131,17 @@ pub fn describe(node: &Node, cluster: &api::EcsCluster) -> NodeFacts {
         ec2_instance_id: provider.map_or_else(|| node.name_any(), ToOwned::to_owned),
         registered_at: node.metadata.creation_timestamp.as_ref().map(|t| t.0),
     }
+}
+
+/// A taint as `kubectl taint` writes it.
+fn named(taint: &Taint) -> String {
+    let value = taint.value.as_deref().unwrap_or_default();
+    let value = if value.is_empty() {
+        String::new()
+    } else {
+        format!("={value}")
+    };
+    format!("{}{value}:{}", taint.key, taint.effect)
 }
 
 fn attributes(labels: &BTreeMap<String, String>, architecture: &str, os: &str) -> Vec<Attribute> {
@@ -228,6 +244,7 @@ mod tests {
         let mut cluster = api::EcsCluster::new("default", serde_json::from_value(json!({})).unwrap());
         let facts = describe(&node, &cluster);
         assert!(facts.connected && !facts.schedulable && facts.leaving.is_none());
+        assert_eq!(facts.blocked_by.as_deref(), Some("gpu:NoSchedule"));
         assert_eq!(
             (
                 facts.registered.cpu,
@@ -254,7 +271,8 @@ mod tests {
             operator: Some("Exists".into()),
             ..Toleration::default()
         }];
-        assert!(describe(&node, &cluster).schedulable);
+        let facts = describe(&node, &cluster);
+        assert!(facts.schedulable && facts.blocked_by.is_none());
         cluster.spec.node_selector.match_labels = Some([("pool".into(), "web".into())].into());
         let facts = describe(&node, &cluster);
         assert_eq!(facts.membership, Membership::NotSelected);

@@ -75,7 +75,7 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
         .count();
     next.running_tasks_count = i64::try_from(count(true)).unwrap_or(i64::MAX);
     next.pending_tasks_count = i64::try_from(count(false).saturating_add(unseen)).unwrap_or(i64::MAX);
-    set_conditions(&mut next, &old, object, member, around.now);
+    set_conditions(&mut next, &old, object, member, around);
     next
 }
 
@@ -174,7 +174,7 @@ fn set_conditions(
     old: &ContainerInstanceStatus,
     object: &ContainerInstance,
     member: Option<State>,
-    now: Timestamp,
+    around: &Surroundings<'_>,
 ) {
     let left = left(next);
     let over = left.cpu < 0 || left.memory < 0 || left.pods < 0 || left.gpu < 0;
@@ -192,10 +192,7 @@ fn set_conditions(
         (InstanceStatus::Active, true, false) if member.as_ref().is_some_and(|m| !m.holds()) => {
             State::no("NotSelected", "the EcsCluster does not select the node any more")
         }
-        (InstanceStatus::Active, true, false) => State::no(
-            "NodeBlocked",
-            "the node is cordoned or has a taint that the cluster does not tolerate",
-        ),
+        (InstanceStatus::Active, true, false) => State::no("NodeBlocked", &blocked(around.node)),
         _ => State::no(
             "NotActive",
             next.status_reason
@@ -215,7 +212,24 @@ fn set_conditions(
         ("Schedulable", schedulable),
     ];
     states.extend(member.map(|state| (membership::CONDITION, state)));
-    next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, now);
+    next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, around.now);
+}
+
+/// What keeps new tasks off a node that is selected and connected, and what to change.
+fn blocked(node: Option<&NodeFacts>) -> String {
+    match node {
+        Some(NodeFacts {
+            blocked_by: Some(taint),
+            ..
+        }) => format!(
+            "the node has the taint {taint}, which the EcsCluster's tolerations do not cover: add a toleration there, or \
+             take the taint off the node"
+        ),
+        Some(NodeFacts {
+            leaving: Some(why), ..
+        }) => format!("{why}, and the EcsCluster's onCordon is StopPlacing: running tasks stay"),
+        _ => "the node takes no new tasks".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ fn facts() -> NodeFacts {
         leaving: None,
         membership: crate::cache::node::Membership::Member,
         schedulable: true,
+        blocked_by: None,
         attributes: Vec::new(),
         registered: amounts(2048),
         agent_version: None,
@@ -220,6 +221,43 @@ fn a_cordoned_node_drains_and_returns_when_it_is_uncordoned() {
         InstanceStatus::Active
     );
     assert_eq!(seen(&object, None, &[]).status, InstanceStatus::Active);
+}
+
+#[test]
+fn a_blocked_node_says_which_taint_keeps_tasks_away_and_what_to_change() {
+    let says = |node: NodeFacts| {
+        let around = Surroundings {
+            node: Some(&node),
+            on_cordon: OnCordon::StopPlacing,
+            task: &|_| None,
+            bound: &[],
+            foreign: &|_| Resources::default(),
+            given_up: &|_| false,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let conditions = describe(&object(), &around).conditions;
+        let found = conditions.into_iter().find(|c| c.type_ == "Schedulable").unwrap();
+        format!("{} {}: {}", found.status, found.reason, found.message)
+    };
+    let closed = NodeFacts {
+        schedulable: false,
+        ..facts()
+    };
+    assert_eq!(
+        says(NodeFacts {
+            blocked_by: Some("gpu:NoSchedule".to_owned()),
+            ..closed.clone()
+        }),
+        "False NodeBlocked: the node has the taint gpu:NoSchedule, which the EcsCluster's tolerations do not cover: add a \
+         toleration there, or take the taint off the node"
+    );
+    assert_eq!(
+        says(NodeFacts {
+            leaving: Some("the node is cordoned".to_owned()),
+            ..closed
+        }),
+        "False NodeBlocked: the node is cordoned, and the EcsCluster's onCordon is StopPlacing: running tasks stay"
+    );
 }
 
 #[test]
