@@ -119,6 +119,14 @@ impl Resources {
         }
     }
 
+    /// Host ports that `demand` asks for and `self`, read as what remains, has taken: `8080/tcp`. (RES-5)
+    #[must_use]
+    pub fn taken_of(&self, demand: &Self) -> Vec<String> {
+        let tcp = self.ports.intersection(&demand.ports).map(|p| format!("{p}/tcp"));
+        let udp = self.ports_udp.intersection(&demand.ports_udp);
+        tcp.chain(udp.map(|p| format!("{p}/udp"))).collect()
+    }
+
     /// Whether `demand` fits into `self`, read as what remains: the first lack, or `None`. (PLACE-6, RES-5)
     #[must_use]
     pub fn lack_for(&self, demand: &Self) -> Option<Lack> {

@@ -14,7 +14,7 @@ use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
 use crate::domain::records::{InstanceStatus, LEDGER_VERSION, PlacementFailure, SchedulingStrategy};
-use crate::domain::resources::{Lack, Resources};
+use crate::domain::resources::{HOST_PORTS_MAX, Lack, Resources};
 
 /// What an expression sees of an instance. (CQL-1)
 pub struct View<'a> {
@@ -132,7 +132,8 @@ pub fn check_status(instance: &Instance) -> Option<Rejection> {
     if !instance.schedulable {
         return reject(
             "INACTIVE",
-            "the node is cordoned, has a taint that the cluster does not tolerate, or is no longer selected by it",
+            "the node is cordoned, has a taint that the cluster does not tolerate, or is no longer selected by it: \
+             condition Schedulable of the instance says which, and what to change",
         );
     }
     if instance.overcommitted {
@@ -206,7 +207,7 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
         ),
         Lack::Ports => (
             "is already using a port required by your task".to_owned(),
-            String::new(),
+            ports_in_the_way(&remaining.taken_of(demand)),
             0,
         ),
         Lack::Gpu => (
@@ -222,6 +223,20 @@ pub fn check_resources(instance: &Instance, remaining: &Resources, demand: &Reso
     };
     let rejected = rejection(instance, stage::RESOURCE, &lack.to_string(), evt, detail);
     Some(Rejection { left, ..rejected })
+}
+
+/// Which host ports are taken, and what helps. (RES-5 to RES-7)
+fn ports_in_the_way(taken: &[String]) -> String {
+    if taken.is_empty() {
+        return format!(
+            "more than {HOST_PORTS_MAX} host ports would be taken: ask for fewer in the task definition"
+        );
+    }
+    format!(
+        "host port {} is taken there, or among the reservedPorts of the EcsCluster: wait until it is free, or ask for \
+         another in the task definition",
+        taken.join(", ")
+    )
 }
 
 /// What is short, in words; what an empty instance could not hold either needs a change by somebody.

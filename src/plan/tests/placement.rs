@@ -208,6 +208,27 @@ fn a_static_host_port_is_taken_once_scn_18_place_6() {
         plan.events[0].contains("(container-instance i1) is already using a port required by your task.")
     );
     assert_eq!(plan.failures[0].reason, "RESOURCE:PORTS");
+    assert_eq!(
+        plan.failures[0].detail,
+        "host port 80/tcp is taken there, or among the reservedPorts of the EcsCluster: wait until it is free, or ask for \
+         another in the task definition"
+    );
+}
+
+#[test]
+fn the_hundred_first_host_port_is_said_to_be_one_too_many_res_7() {
+    let taken = (1000..1100).collect();
+    let scene = Scene::new()
+        .definition(definition("r:1", 1, 1).port(80))
+        .instance(instance("i1"))
+        .service(replica("r", "r:1", 1));
+    let mut scene = scene;
+    scene.edit_instance("i1", |i| i.foreign.ports = taken);
+    let plan = scene.plan("r");
+    assert_eq!(
+        plan.failures[0].detail,
+        "more than 100 host ports would be taken: ask for fewer in the task definition"
+    );
 }
 
 #[test]
