@@ -160,12 +160,16 @@ impl Pass<'_> {
             }
             return;
         }
-        plan.desired_count = plan.desired_count.saturating_add(1);
         let occupied = here.iter().any(|m| m.phase != Phase::Unplaced)
             || instance
                 .reservations
                 .iter()
                 .any(|r| r.service.as_ref().is_some_and(|s| s.uid == self.service.uid));
+        if !occupied && !instance.schedulable {
+            // No new task may come, for as long as the taint or the selector says so: nobody waits for that. (DAEMON-5)
+            return;
+        }
+        plan.desired_count = plan.desired_count.saturating_add(1);
         if !occupied {
             self.start(plan, survey, instance);
             return;

@@ -73,6 +73,22 @@ fn a_disconnected_instance_counts_and_gets_its_daemon_when_it_connects_scn_1_dae
 }
 
 #[test]
+fn an_instance_that_its_cluster_blocks_is_not_waited_for_and_keeps_what_runs_daemon_5() {
+    let mut scene = three();
+    scene.edit_instance("i3", |i| i.schedulable = false);
+    let plan = scene.settle("d");
+    assert_eq!((plan.desired_count, plan.steady), (2, true));
+    assert_eq!(scene.where_wanted("d"), ["i1", "i2"]);
+    assert!(plan.failures.is_empty(), "{:?}", plan.failures);
+    scene.edit_instance("i2", |i| i.schedulable = false);
+    let plan = scene.settle("d");
+    assert_eq!((plan.desired_count, plan.steady), (2, true), "one runs there");
+    scene.edit_instance("i3", |i| i.schedulable = true);
+    assert_eq!(scene.settle("d").desired_count, 3);
+    assert_eq!(scene.where_wanted("d"), ["i1", "i2", "i3"]);
+}
+
+#[test]
 fn a_running_daemon_of_a_disconnected_instance_is_left_alone_daemon_12() {
     let mut scene = three();
     scene.settle("d");
