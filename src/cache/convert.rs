@@ -259,8 +259,8 @@ pub fn task(object: &api::Task) -> Task {
         health: status.health_status,
         started_at: time(status.started_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),
-        stop_code: status.stop_code,
-        stopped_reason: status.stopped_reason,
+        stop_code: status.stop_code.or(spec.stop_code),
+        stopped_reason: status.stopped_reason.or_else(|| spec.stopped_reason.clone()),
         tombstone: spec.tombstone,
         protected_until: None,
     }
@@ -317,6 +317,16 @@ mod tests {
         assert_eq!(of("duo", Some("duo:1")), "duo:1");
         assert_eq!(of("duo:2", Some("duo:1")), "duo:2", "the spec names a revision");
         assert_eq!(of("duo", Some("web:1")), "duo");
+    }
+
+    #[test]
+    fn why_a_task_is_told_to_stop_is_known_before_it_is_stopped_task_13() {
+        let spec = json!({ "cluster": "default", "taskDefinition": "web:1", "desiredStatus": "STOPPED",
+            "stopCode": "TaskFailedToStart", "stoppedReason": "OutOfcpu" });
+        let told = task(&api::Task::new("t", serde_json::from_value(spec).unwrap()));
+        assert_eq!(told.stop_code, Some(api::StopCode::TaskFailedToStart));
+        assert_eq!(told.stopped_reason.as_deref(), Some("OutOfcpu"));
+        assert!(told.alive() && told.stopped_at.is_none());
     }
 
     #[test]

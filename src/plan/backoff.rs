@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::{Service, Task, World};
-use crate::domain::records::StopCode;
+use crate::domain::records::{DesiredStatus, StopCode};
 
 /// Longest wait before a refused task is tried again on the same instance, in seconds.
 const INSTANCE_MAX_SECONDS: i64 = 300;
@@ -25,8 +25,11 @@ enum Failure {
     QuickExit,
 }
 
-fn failure(task: &Task) -> Option<(Failure, Timestamp)> {
-    let ended = task.stopped_at?;
+///
+/// A task that is told to stop because it failed has failed: its replacement is planned before it is STOPPED.
+fn failure(task: &Task, now: Timestamp) -> Option<(Failure, Timestamp)> {
+    let told = task.desired == DesiredStatus::Stopped;
+    let ended = task.stopped_at.or_else(|| told.then_some(now))?;
     match (task.stop_code?, task.started_at) {
         (StopCode::TaskFailedToStart | StopCode::EssentialContainerExited, None) => {
             Some((Failure::NeverStarted, ended))
@@ -41,12 +44,17 @@ fn failure(task: &Task) -> Option<(Failure, Timestamp)> {
 }
 
 /// Failures in a row, newest first: how many, of which kind, and when the newest ended.
-fn streak<'a>(tasks: impl Iterator<Item = &'a Task>) -> Option<(u32, Failure, Timestamp)> {
+fn streak<'a>(tasks: impl Iterator<Item = &'a Task>, now: Timestamp) -> Option<(u32, Failure, Timestamp)> {
     let mut newest_first: Vec<&Task> = tasks.filter(|t| !t.tombstone).collect();
     newest_first.sort_by(|a, b| (b.created_at, &b.key).cmp(&(a.created_at, &a.key)));
     let mut found: Option<(u32, Failure, Timestamp)> = None;
-    for task in newest_first.into_iter().filter(|t| !t.alive()) {
-        let Some((kind, ended)) = failure(task) else { break };
+    for task in newest_first {
+        let Some((kind, ended)) = failure(task, now) else {
+            if task.alive() {
+                continue;
+            }
+            break;
+        };
         found = match found {
             None => Some((1, kind, ended)),
             Some((n, first, at)) if first == kind => Some((n.saturating_add(1), first, at.max(ended))),
@@ -77,7 +85,7 @@ pub(super) fn instance_until(
             task.service.as_ref().is_some_and(|s| s.uid == service.uid)
                 && deployment.is_none_or(|id| task.started_by == id)
         });
-    let (n, kind, at) = streak(here)?;
+    let (n, kind, at) = streak(here, world.now)?;
     let doubled = 1i64.checked_shl(n.saturating_sub(1)).unwrap_or(i64::MAX);
     let seconds = match kind {
         Failure::NeverStarted => doubled.clamp(1, INSTANCE_MAX_SECONDS),
@@ -94,7 +102,7 @@ pub(super) fn failing(world: &World, service: &Service, deployment: &str) -> Opt
         .filter(|t| !t.alive() || t.started_at.is_some())
         .max_by_key(|t| (t.created_at, &t.key))
         .filter(|t| !t.alive())?;
-    let ended = match failure(newest)?.0 {
+    let ended = match failure(newest, world.now)?.0 {
         Failure::NeverStarted => "failed to start",
         Failure::QuickExit => "ended soon after its start",
     };
@@ -109,7 +117,7 @@ pub(super) fn throttle(world: &World, service: &Service, deployment: &str) -> (O
         .tasks_of(&service.uid)
         .map(AsRef::as_ref)
         .filter(|t: &&Task| t.started_by == deployment);
-    match streak(of_primary) {
+    match streak(of_primary, world.now) {
         Some((n, Failure::NeverStarted, at)) => {
             let step = usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
             let last = THROTTLE_SECONDS.last().copied().unwrap_or(0);

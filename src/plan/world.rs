@@ -258,7 +258,7 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// → STOPPED.
     pub stopped_at: Option<Timestamp>,
-    /// Why it stopped.
+    /// Why it stopped, or is told to.
     pub stop_code: Option<StopCode>,
     /// The same in words.
     pub stopped_reason: Option<String>,

@@ -64,6 +64,48 @@ fn a_refused_replica_goes_elsewhere_at_once() {
 }
 
 #[test]
+fn a_replica_that_is_told_to_stop_because_it_failed_is_not_replaced_on_its_instance() {
+    let told = |task: &mut Task| {
+        task.desired = DesiredStatus::Stopped;
+        task.stop_code = Some(StopCode::TaskFailedToStart);
+    };
+    for others in [0, 1] {
+        let mut scene = Scene::new()
+            .instance(instance("i1"))
+            .definition(definition("r:1", 256, 256))
+            .service(replica("r", "r:1", 1));
+        pass(&mut scene, "r");
+        let task = scene.alive("r").remove(0);
+        scene.edit_task(&task.key.name, told);
+        if others == 1 {
+            scene = scene.instance(instance("i2"));
+        }
+        let plan = scene.plan("r");
+        let chosen: Vec<&str> = plan.start.iter().map(|s| s.instance.as_str()).collect();
+        assert_eq!(chosen, &["i2"][..others], "its Pod has not ended yet");
+        if others == 0 {
+            assert_eq!(plan.failures[0].reason, "TaskFailedToStart");
+            assert!(plan.wake_at.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_replica_that_its_service_stops_says_nothing_of_its_instance() {
+    let mut scene = Scene::new()
+        .instance(instance("i1"))
+        .definition(definition("r:1", 256, 256))
+        .service(replica("r", "r:1", 1));
+    pass(&mut scene, "r");
+    let task = scene.alive("r").remove(0);
+    scene.edit_task(&task.key.name, |t: &mut Task| {
+        t.desired = DesiredStatus::Stopped;
+        t.stop_code = Some(StopCode::ServiceSchedulerInitiated);
+    });
+    assert_eq!(scene.plan("r").start.len(), 1);
+}
+
+#[test]
 fn thr_1_to_4_starts_that_fail_in_a_row_are_throttled_until_a_new_deployment_thr_6() {
     let mut scene = Scene::new()
         .definition(definition("r:1", 256, 256))
