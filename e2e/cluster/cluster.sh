@@ -38,6 +38,8 @@ usage: cluster.sh [--name NAME] COMMAND          NAME: default $ECS_CLUSTER, or 
   start-node NAME                  power it on again, waiting until it is Ready
   stop-kubelet NAME                stop the kubelet; the containers keep running
   start-kubelet NAME               start it again
+  static-pod NAME POD              give the kubelet a static Pod: its manifest is read from the standard input
+  no-static-pod NAME POD           take it away
 TEXT
 }
 
@@ -215,6 +217,15 @@ cmd_start_node() {
   wait_for_nodes "$1"
 }
 
+# cmd_static_pod NODE POD: into the kubelet's directory in one step.
+cmd_static_pod() {
+  local dir=$nodes/$1/config
+  cat >"$dir/part"
+  mv "$dir/part" "$dir/manifests/$2.yaml"
+}
+
+cmd_no_static_pod() { rm -f "$nodes/$1/config/manifests/$2.yaml"; }
+
 # --- command line ------------------------------------------------------------------------------------------------
 
 # lock: commands that change the same cluster wait for each other. `down` removes the file, so whoever waited for it
@@ -280,6 +291,13 @@ main() {
         stop-kubelet) stop_kubelet "$1" ;;
         start-kubelet) start_kubelet "$1" ;;
       esac
+      ;;
+    static-pod | no-static-pod)
+      (($# == 2)) || die "$command: which node, and which Pod?"
+      [[ $2 =~ ^[a-z0-9-]+$ ]] || die "$command: '$2' is no name of a Pod"
+      lock
+      need_node "$1"
+      "cmd_${command//-/_}" "$@"
       ;;
     *)
       usage >&2

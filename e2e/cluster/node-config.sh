@@ -15,7 +15,7 @@ system_reserved() {
 # make_node NODE ZONE: the identity and configuration of a node, kept while it is off.
 make_node() {
   local node=$1 zone=$2 dir=$nodes/$1
-  mkdir -p "$dir"/{config/cni,kubelet,containerd,var-lib/{upper,work},var-log/{pods,containers},pids,fake}
+  mkdir -p "$dir"/{config/{cni,manifests},kubelet,containerd,var-lib/{upper,work},var-log/{pods,containers},pids,fake}
   make_node_cert "$node" "$dir/config"
   cp "$pki/ca.crt" "$dir/config/ca.crt"
   cp "$pki/kube-proxy.kubeconfig" "$dir/config/kube-proxy.kubeconfig"
@@ -87,6 +87,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 cgroupDriver: cgroupfs
+staticPodPath: $2/config/manifests
 cgroupRoot: $cgroup/$1
 failCgroupV1: false
 enforceNodeAllocatable: []

@@ -1,8 +1,11 @@
 //! The harness of `e2e/cluster`: nodes that can be added, killed and returned. It needs root, for namespaces, mounts and
 //! cgroups.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 /// Whether this is a cluster of the harness; says on standard error what is left out if not.
 pub(crate) fn controls_nodes(scenario: &str) -> bool {
@@ -94,6 +97,40 @@ impl Drop for Off {
     }
 }
 
+/// A Pod that a node's kubelet runs by itself; it goes when this is dropped.
+pub(crate) struct StaticPod {
+    node: String,
+    name: String,
+}
+
+impl StaticPod {
+    /// Gives it to the kubelet.
+    pub(crate) fn begin(node: &str, name: &str, manifest: &Value) -> Self {
+        let mut child = harness_command(&["static-pod", node, name])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("cannot run e2e/cluster/cluster.sh");
+        let given = Self {
+            node: node.to_owned(),
+            name: name.to_owned(),
+        };
+        let mut input = child.stdin.take().expect("its standard input");
+        input.write_all(manifest.to_string().as_bytes()).unwrap();
+        drop(input);
+        assert!(
+            child.wait().unwrap().success(),
+            "cluster.sh static-pod {node} {name}"
+        );
+        given
+    }
+}
+
+impl Drop for StaticPod {
+    fn drop(&mut self) {
+        quietly(harness_command(&["no-static-pod", &self.node, &self.name]));
+    }
+}
+
 /// Runs a command where nobody may panic.
 pub(super) fn quietly(mut command: Command) {
     match command.output() {
@@ -101,6 +138,16 @@ pub(super) fn quietly(mut command: Command) {
         Ok(output) => eprintln!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
         Err(error) => eprintln!("{command:?}: {error}"),
     }
+}
+
+/// [`command`] `kubectl`, beside whatever else the scenario does meanwhile.
+pub(crate) async fn kubectl(arguments: &[&str]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+    let running = tokio::task::spawn_blocking(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        command("kubectl", &arguments)
+    });
+    running.await.expect("kubectl")
 }
 
 /// Runs a command and gives its standard output; panics with its errors if it fails.

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_log;
 pub(crate) mod cluster;
 pub(crate) mod history;
+pub(crate) mod node;
 pub(crate) mod operator;
 mod scenario;
 mod space;
@@ -13,10 +14,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use ecs_operator::api::{ContainerInstance, LastStatus, Task};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, ResourceExt};
 
 pub(crate) use scenario::Scenario;
-pub(crate) use space::Space;
+pub(crate) use space::{MADE_HERE, Space};
 
 /// The image of test workloads; see `e2e/tools/workload`.
 pub(crate) const WORKLOAD: &str = "localhost/ecs-e2e/workload:1";
@@ -68,6 +70,14 @@ pub(crate) fn placed_on(task: &Task) -> String {
 pub(crate) fn reservations(instance: &ContainerInstance, namespace: &str) -> usize {
     let entries = instance.status.iter().flat_map(|s| &s.reservations);
     entries.filter(|r| r.namespace == namespace).count()
+}
+
+/// What a condition of an object says: `False NodeBlocked: the node …`; empty if it has none of the type.
+pub(crate) fn says(conditions: &[Condition], type_: &str) -> String {
+    let found = conditions.iter().find(|c| c.type_ == type_);
+    found.map_or(String::new(), |c| {
+        format!("{} {}: {}", c.status, c.reason, c.message)
+    })
 }
 
 /// The names of objects.

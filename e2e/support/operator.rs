@@ -192,25 +192,31 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    pub(crate) fn set(name: &str, value: i64) -> Self {
+    pub(crate) fn set(name: &str, value: impl Into<Value>) -> Self {
         let spec = kubectl(&["get", "ecscluster", "default", "--output", "jsonpath={.spec}"]);
         let spec: Value = serde_json::from_str(&spec).unwrap();
         let setting = Self {
             name: name.to_owned(),
             before: spec[name].clone(),
         };
-        setting.write(&json!(value));
+        setting.write(&value.into());
         setting
     }
 
     fn write(&self, value: &Value) {
-        let change = json!({ "spec": { &self.name: value } }).to_string();
+        // a merge would leave members of an old object in place
+        let path = format!("/spec/{}", self.name);
+        let change = match value {
+            Value::Null => json!([{ "op": "remove", "path": path }]),
+            value => json!([{ "op": "add", "path": path, "value": value }]),
+        };
+        let change = change.to_string();
         kubectl_quietly(&[
             "patch",
             "ecscluster",
             "default",
             "--type",
-            "merge",
+            "json",
             "--patch",
             &change,
         ]);

@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{WORKLOAD, eventually, last, names, placed_on, wanted};
+use super::{WORKLOAD, cluster, eventually, last, names, placed_on, wanted};
 
 /// Label of the namespaces that scenarios make.
-pub(super) const MADE_HERE: &str = "ecs-operator-e2e";
+pub(crate) const MADE_HERE: &str = "ecs-operator-e2e";
 
 /// A namespace of a scenario.
 #[derive(Clone)]
@@ -106,6 +106,21 @@ impl Space {
         }
         self.create(json!({ "metadata": { "name": name }, "spec": whole }))
             .await
+    }
+
+    /// Placement constraints by which tasks run on this instance only.
+    pub(crate) async fn only_on(&self, instance: &str) -> Value {
+        let status = self.instance(instance).await.status;
+        let id = status.and_then(|s| s.ec2_instance_id).expect("its id");
+        json!([{ "type": "memberOf", "expression": format!("ec2InstanceId == '{id}'") }])
+    }
+
+    /// What a shell line says in a container of a task that runs.
+    pub(crate) async fn inside(&self, task: &Task, container: &str, line: &str) -> String {
+        let pod = task.status.as_ref().and_then(|s| s.pod.clone());
+        let pod = pod.expect("the task has a Pod").name;
+        let whose = ["--namespace", &self.namespace, "--container", container];
+        cluster::kubectl(&[&["exec", &pod][..], &whose, &["--", "sh", "-c", line]].concat()).await
     }
 
     /// The version of the API server: whatever happened up to now has no higher one.

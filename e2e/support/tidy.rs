@@ -1,18 +1,19 @@
 //! Sets right what a scenario that failed left behind, so that the next one begins as the first.
 
 use ecs_operator::api::{ContainerInstance, InstanceDesiredStatus};
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::space::MADE_HERE;
 
-/// Deletes namespaces of scenarios, uncordons nodes, and makes instances ACTIVE without custom attributes. What cannot
+/// Deletes namespaces and volumes of scenarios, uncordons nodes, and makes instances ACTIVE without custom attributes. What cannot
 /// be seen from here (nodes that are off or were added, settings, an operator at rest) is undone by guards when the
 /// scenario fails: [`super::cluster`], [`super::operator`].
 pub(super) async fn up(client: &Client) {
     delete_namespaces(client).await;
+    delete_volumes(client).await;
     uncordon(client).await;
     reset_instances(client).await;
 }
@@ -26,6 +27,14 @@ async fn delete_namespaces(client: &Client) {
         eprintln!("{name} was left behind; deleting it");
         api.delete(&name, &DeleteParams::default()).await.unwrap();
     }
+}
+
+async fn delete_volumes(client: &Client) {
+    let api: Api<PersistentVolume> = Api::all(client.clone());
+    let made_here = ListParams::default().labels(MADE_HERE);
+    api.delete_collection(&DeleteParams::default(), &made_here)
+        .await
+        .unwrap();
 }
 
 async fn uncordon(client: &Client) {
