@@ -1,5 +1,7 @@
 //! Lives without a server: `src/simulated/tests` has them on one.
 
+#![allow(clippy::needless_pass_by_value, reason = "JSON literals in tests")]
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
