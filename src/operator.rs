@@ -29,6 +29,8 @@ use k8s_openapi::api::core::v1::Node;
 
 /// Time for writes under way at the end.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+/// How often what the fences keep of Tasks that are no more is dropped.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// What an operator process works with.
 pub struct Setup {
@@ -124,6 +126,7 @@ pub async fn operate(setup: Setup, stop: CancellationToken) -> anyhow::Result<()
             parts.spawn(leader::run(setup.writer, lease, leads_tx, metrics, stop.clone()));
         }
     }
+    parts.spawn(sweep(context.clone(), stop.clone()));
     parts.spawn(lead(context, stop.clone()));
     let failure = tokio::select! {
         biased;
@@ -267,6 +270,19 @@ async fn synced(cache: &Cache, stop: &CancellationToken) -> bool {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     true
+}
+
+/// Keeps the fences' memory in step with the Tasks that there are.
+async fn sweep(context: Arc<Context>, stop: CancellationToken) {
+    if !synced(&context.cache, &stop).await {
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => context.ledger.sweep_fences(),
+        }
+    }
 }
 
 /// Looks at everything when this replica begins to plan.

@@ -282,7 +282,7 @@ pub struct TaskDefinitionStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready; Supported (members without a counterpart are named here).
+    /// Ready: whether tasks can be made of it. Complete: members without effect are named here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

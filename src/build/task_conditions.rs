@@ -13,10 +13,10 @@ pub fn states(task: &Task, status: &TaskStatus) -> [(&'static str, State); 2] {
             "the operator places the tasks of services only, run-once tasks not yet: set spec.containerInstance",
         ),
     };
-    [("Placed", placed), ("Ready", ready(status))]
+    [("Placed", placed), ("Ready", ready(task, status))]
 }
 
-fn ready(status: &TaskStatus) -> State {
+fn ready(task: &Task, status: &TaskStatus) -> State {
     let why = |otherwise: &str| {
         status
             .stopped_reason
@@ -30,18 +30,30 @@ fn ready(status: &TaskStatus) -> State {
         }
         LastStatus::Running => State::yes("Running", "its containers run and no health check fails"),
         last if last > LastStatus::Running => State::no("Stopping", &why("the task is stopping")),
+        _ if task.spec.container_instance.is_none() => State::no(
+            "NotBound",
+            "it waits to be bound to a container instance: set spec.containerInstance",
+        ),
         _ => State::no("Pending", &starting(status)),
     }
 }
 
-/// Which container holds the start up, if the node gave a reason.
+/// What holds the start up, if the node gave a reason.
 fn starting(status: &TaskStatus) -> String {
-    let held = status.containers.iter().find_map(|container| {
-        let reason = container.reason.as_ref()?;
-        (container.last_status < LastStatus::Running)
-            .then(|| format!("container {}: {reason}", container.name))
-    });
-    held.unwrap_or_else(|| "its containers are starting".to_owned())
+    held_up(status).map_or_else(
+        || "its containers are starting".to_owned(),
+        |(container, reason)| format!("container {container}: {reason}"),
+    )
+}
+
+/// The container that can't start yet, and why. (TASK-14)
+#[must_use]
+pub fn held_up(status: &TaskStatus) -> Option<(&str, &str)> {
+    let mut waiting = status
+        .containers
+        .iter()
+        .filter(|c| c.last_status < LastStatus::Running);
+    waiting.find_map(|c| Some((c.name.as_str(), c.reason.as_deref()?)))
 }
 
 #[cfg(test)]
@@ -73,10 +85,18 @@ mod tests {
             "False NotBound: the operator places the tasks of services only, run-once tasks not yet: \
              set spec.containerInstance"
         );
-        assert_eq!(ready, "False Pending: its containers are starting");
         assert_eq!(
-            says(Some("n1"), json!({}))[0],
-            "True Bound: bound to container instance n1"
+            ready,
+            "False NotBound: it waits to be bound to a container instance: set spec.containerInstance"
+        );
+        let ended = json!({ "lastStatus": "STOPPED", "stoppedReason": "Task stopped by user" });
+        assert_eq!(says(None, ended)[1], "False Stopped: Task stopped by user");
+        assert_eq!(
+            says(Some("n1"), json!({})),
+            [
+                "True Bound: bound to container instance n1",
+                "False Pending: its containers are starting"
+            ]
         );
     }
 

@@ -16,7 +16,7 @@ use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
-use crate::plan::world::{Cluster, Definition, Instance, Service, Strategy, Task};
+use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Service, Strategy, Task};
 
 /// Largest number of tasks of a service. (QUOTA-4)
 const DESIRED_COUNT_MAX: i64 = 5000;
@@ -260,6 +260,12 @@ pub fn task(object: &api::Task) -> Task {
         started_at: time(status.started_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),
         stop_code: status.stop_code.or(spec.stop_code),
+        held_up: build::task_conditions::held_up(&status)
+            .filter(|_| status.last_status < LastStatus::Running)
+            .map(|(container, reason)| HeldUp {
+                container: container.to_owned(),
+                reason: reason.to_owned(),
+            }),
         stopped_reason: status.stopped_reason.or_else(|| spec.stopped_reason.clone()),
         tombstone: spec.tombstone,
         protected_until: None,
@@ -302,6 +308,26 @@ mod tests {
         let set = json!({ "taskDefinition": "web", "desiredCount": 1,
             "deploymentConfiguration": { "minimumHealthyPercent": 50 } });
         assert_eq!(percent(set), (50, 200), "each has its own default");
+    }
+
+    #[test]
+    fn what_holds_a_task_up_is_read_while_it_does_not_run() {
+        let held = |last: &str| {
+            let object = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+                "spec": { "taskDefinition": "web:1" },
+                "status": { "lastStatus": last, "containers": [
+                    { "name": "side", "lastStatus": "RUNNING", "reason": "it said something" },
+                    { "name": "web", "lastStatus": "PENDING", "reason": "CannotPullContainerError: no image" },
+                ] },
+            }));
+            task(&object.unwrap()).held_up
+        };
+        let expected = HeldUp {
+            container: "web".to_owned(),
+            reason: "CannotPullContainerError: no image".to_owned(),
+        };
+        assert_eq!((held("PENDING"), held("STOPPING")), (Some(expected), None));
     }
 
     #[test]

@@ -92,8 +92,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
             described.put_off
         }
         Outcome::Gone => None,
-        Outcome::Refused(text) => return Err(Error::Refused(text)),
-        other => return Err(Error::Uncertain(other.label().to_owned())),
+        other => return other.certain().map(|_| Action::await_change()),
     };
     let known = context.cache.instances.named(&key.name);
     if known.is_some_and(|o| {

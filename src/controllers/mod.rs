@@ -9,6 +9,7 @@ pub mod instance;
 pub mod node;
 pub mod queue;
 pub mod service;
+mod start;
 pub mod task;
 
 use std::sync::Arc;

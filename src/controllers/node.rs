@@ -40,7 +40,6 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
             context.queues.instances.push_named(&key.name);
             Ok(Action::await_change())
         }
-        Outcome::Refused(text) => Err(Error::Refused(text)),
-        other => Err(Error::Uncertain(other.label().to_owned())),
+        other => other.certain().map(|()| Action::await_change()),
     }
 }

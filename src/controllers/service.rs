@@ -14,8 +14,8 @@ use super::Context;
 use super::errors::Error;
 use crate::api::{EcsService, SchedulingStrategy, Task, finalizers};
 use crate::domain::rollout::Bounds;
+use crate::ledger::events::STALLED;
 use crate::ledger::fence::FENCE;
-use crate::ledger::service::STALLED;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
 use crate::runtime::backoff::jittered;
@@ -222,6 +222,7 @@ fn words(message: &str) -> (&'static str, &'static str) {
         ("deployment completed", "DeploymentCompleted", "Deploy"),
         ("unable to place", "TaskPlacementFailure", "Place"),
         ("unable to stop or start", "DeploymentBlocked", "Deploy"),
+        ("unable to consistently start", "TaskStartImpaired", "Start"),
         ("constraint", "DaemonPlacementConstraintViolated", "Stop"),
     ] {
         if message.contains(part) {
@@ -243,6 +244,31 @@ mod tests {
     use super::*;
     use crate::domain::records::Allocation;
     use crate::plan::testing::{Scene, definition, key, replica};
+
+    #[test]
+    fn event_texts_become_kubernetes_events_with_a_reason_eb_5_eb_6() {
+        for (text, reason) in [
+            ("has started 1 tasks: (task t).", "TasksStarted"),
+            ("has stopped 1 running tasks: (task t).", "TasksStopped"),
+            ("has reached a steady state.", "SteadyState"),
+            (
+                "(deployment ecs-svc/1) deployment completed.",
+                "DeploymentCompleted",
+            ),
+            ("was unable to place a task because no …", "TaskPlacementFailure"),
+            (
+                "stopped (task t) because (container-instance i) no longer satisfies the placement constraints of the \
+                 daemon (SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED).",
+                "DaemonPlacementConstraintViolated",
+            ),
+            (
+                "is unable to consistently start tasks successfully.",
+                "TaskStartImpaired",
+            ),
+        ] {
+            assert_eq!(words(text).0, reason, "{text}");
+        }
+    }
 
     #[test]
     fn a_deleted_service_waits_for_an_id_until_its_task_is_seen_or_given_up() {

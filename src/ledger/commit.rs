@@ -14,7 +14,7 @@ use super::fence::{AUTHORISATION, FRESH};
 use super::instance::{Ask, Denied};
 use super::outcome::Outcome;
 use super::pod::PodCreated;
-use super::service::{Placed, arrived, draw_ids, next_status, texts};
+use super::service::{Placed, arrived, draw_ids, next_status};
 use super::task::Created;
 use crate::api::{DesiredStatus, EcsService, Task, TaskSpec};
 use crate::build;
@@ -38,8 +38,6 @@ pub struct Report {
     pub started: Vec<String>,
     /// Instances that hold a share for a task that exists elsewhere: it is to be released at once.
     pub release: Vec<String>,
-    /// Tasks told to stop.
-    pub stopped: Vec<String>,
     /// Event messages that are new.
     pub said: Vec<String>,
 }
@@ -56,18 +54,11 @@ impl Ledger {
         let placed = draw_ids(plan);
         let mut report = Report::default();
         let daemon = service.strategy == SchedulingStrategy::Daemon;
-        let seen_stops: Vec<String> = plan
-            .stop
-            .iter()
-            .filter(|s| !s.uid.is_empty())
-            .map(|s| s.task.name.clone())
-            .collect();
-        // of the starts it decides on nothing is said yet, nor of what finds no place beside them: both when they exist
-        let texts = texts(plan, &arrived(world, service), &seen_stops, plan.start.is_empty());
         // a daemon's start needs no allocation: its share names the service; so it is not kept waiting for this write
         let decided = !daemon || !plan.stop.is_empty() || plan.deployments != service.deployments;
         if decided {
-            let (next, said) = next_status(world, object, service, plan, &placed, &texts);
+            // of what it decides on nothing is said yet, nor of what finds no place beside it: that when it is so
+            let (next, said) = next_status(world, object, service, plan, &placed, &arrived(world, service));
             if next != object.status.clone().unwrap_or_default() {
                 match self.write_service(object, &next).await {
                     Outcome::Applied(()) => report.said = said,
@@ -82,7 +73,7 @@ impl Ledger {
         // what was decided on before and not carried out, by a process that ended or a write that failed, is due too
         let stops = [carried_over(world, service), plan.stop.clone()].concat();
         let (started, stopping) = tokio::join!(
-            self.start_all(service, plan, placed),
+            self.start_all(service, plan, &placed),
             self.stop_all(service, &stops)
         );
         report.started = started.ids;
@@ -93,15 +84,20 @@ impl Ledger {
         }
         report.again |= stopping == Stopping::Moved;
         report.later |= stopping == Stopping::Refused;
-        report.stopped = seen_stops;
         if daemon && (!decided || !report.started.is_empty()) {
-            self.report_daemon(service, plan, &mut report).await;
+            self.report_daemon(service, plan, &placed, &mut report).await;
         }
         report
     }
 
     /// A daemon's status after its starts.
-    async fn report_daemon(&self, service: &Service, plan: &ServicePlan, report: &mut Report) {
+    async fn report_daemon(
+        &self,
+        service: &Service,
+        plan: &ServicePlan,
+        placed: &[Placed],
+        report: &mut Report,
+    ) {
         let world = self.cache.snapshot(source::now(), 0);
         let (Some(object), Some(current)) = (
             self.cache.services.get(&service.key),
@@ -109,8 +105,7 @@ impl Ledger {
         ) else {
             return;
         };
-        let texts = texts(plan, &report.started, &[], true);
-        let (next, said) = next_status(&world, &object, &current, plan, &[], &texts);
+        let (next, said) = next_status(&world, &object, &current, plan, placed, &report.started);
         if next == object.status.clone().unwrap_or_default() {
             return;
         }
@@ -120,13 +115,13 @@ impl Ledger {
         }
     }
 
-    async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: Vec<Placed>) -> Starts {
+    async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: &[Placed]) -> Starts {
         let mut by_instance: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
         for one in placed {
             by_instance
                 .entry(one.start.instance.clone())
                 .or_default()
-                .push(one);
+                .push(one.clone());
         }
         let mut groups = Vec::new();
         for (instance, group) in by_instance {

@@ -229,6 +229,24 @@ impl Fences {
             .is_some_and(|entry| entry.given_up)
     }
 
+    /// Drops what is kept of Tasks that are not `known` by their uid, and of ids that are not `awaited`: others let them
+    /// go, or an answer came after the end. What is younger than twice F3's wait stays, for its Task may be on its way
+    /// into the store. An entry dropped too early would make this process wait anew; it never lets it go ahead.
+    pub fn sweep(&self, known: impl Fn(&str) -> bool, awaited: impl Fn(&Key) -> bool) {
+        let young = |since: Instant| since.elapsed() < FENCE.saturating_mul(2);
+        let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        mine.retain(|uid, mine| young(mine.since) || known(uid));
+        drop(mine);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|uid, seen| young(seen.at) || known(uid));
+        drop(seen);
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|uid, since| young(*since) || known(uid));
+        drop(ended);
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen.retain(|key, unseen| young(unseen.since) || awaited(key));
+    }
+
     /// Forgets a Task that is gone.
     pub fn forget(&self, uid: &str) {
         self.mine
@@ -333,6 +351,48 @@ mod tests {
         assert_eq!(fences.finalizer_wait("u"), Some(FENCE));
         pass(30).await;
         assert_eq!(fences.finalizer_wait("u"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_of_tasks_that_are_gone_is_dropped_and_of_others_nothing() {
+        let fences = Fences::default();
+        let entries = |fences: &Fences| {
+            (
+                fences.mine.lock().unwrap().len(),
+                fences.seen.lock().unwrap().len(),
+                fences.ended.lock().unwrap().len(),
+                fences.unseen.lock().unwrap().len(),
+            )
+        };
+        for uid in ["lives", "gone"] {
+            fences.authorised(uid, Instant::now());
+            assert!(fences.claim(uid));
+            fences.answered(uid);
+            fences.seen_author(&format!("{uid}-others"), "other.1");
+            fences.finalizer_wait(uid);
+            fences.unseen_for("ns", uid);
+        }
+        let sweep = || fences.sweep(|uid| uid.starts_with("lives"), |key| key.name == "lives");
+        pass(59).await;
+        sweep();
+        assert_eq!(
+            entries(&fences),
+            (2, 2, 2, 2),
+            "they may be on their way into the store"
+        );
+        pass(1).await;
+        sweep();
+        assert_eq!(entries(&fences), (1, 1, 1, 1));
+        assert_eq!(fences.wait("lives", "me.1", "me"), None);
+        assert_eq!(fences.wait("lives-others", "other.1", "me"), None);
+        assert_eq!(fences.finalizer_wait("lives"), None);
+        assert_eq!(fences.unseen_for("ns", "lives"), Duration::from_secs(60));
+        assert_eq!(
+            (fences.wait("gone", "me.1", "me"), fences.finalizer_wait("gone")),
+            (Some(FENCE), Some(FENCE)),
+            "what was dropped is waited for anew"
+        );
+        assert!(!fences.claim("gone"), "and allows no create");
     }
 
     #[tokio::test(start_paused = true)]

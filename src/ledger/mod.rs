@@ -18,6 +18,7 @@
 pub mod carried_over;
 pub mod commit;
 pub mod describe;
+pub mod events;
 pub mod fence;
 pub mod instance;
 pub mod lane;
@@ -26,6 +27,7 @@ mod mirror;
 pub mod outcome;
 pub mod patch;
 pub mod pod;
+pub mod progress;
 pub mod service;
 pub mod task;
 #[cfg(test)]
@@ -34,11 +36,13 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use jiff::Timestamp;
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 use crate::api::{ContainerInstance, EcsService, Task};
 use crate::cache::Cache;
+use crate::plan::world::Key;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::source;
 use fence::Fences;
@@ -96,6 +100,22 @@ impl Ledger {
     #[must_use]
     pub fn fences(&self) -> &Fences {
         &self.fences
+    }
+
+    /// Drops what the fences keep of Tasks that are no more.
+    pub fn sweep_fences(&self) {
+        let tasks = self.cache.tasks.all();
+        let known: HashSet<String> = tasks.iter().filter_map(|task| task.uid()).collect();
+        let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+        let reserved = world.instances.values().flat_map(|i| &i.reservations);
+        let reserved = reserved.map(|r| Key::new(&r.namespace, &r.task));
+        let given_out = world.services.values().flat_map(|s| {
+            let ids = s.allocations.iter();
+            ids.map(|a| Key::new(&s.key.namespace, &a.id))
+        });
+        let awaited: HashSet<Key> = reserved.chain(given_out).collect();
+        self.fences
+            .sweep(|uid| known.contains(uid), |key| awaited.contains(key));
     }
 
     fn instances(&self) -> Api<ContainerInstance> {

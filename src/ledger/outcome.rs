@@ -49,6 +49,16 @@ impl<T> Outcome<T> {
             Self::Unknown(text) => Outcome::Unknown(text),
         }
     }
+
+    /// The answer, or what ends a reconcile that can't go on without it.
+    pub fn certain(self) -> Result<T, Error> {
+        match self {
+            Self::Applied(answer) => Ok(answer),
+            Self::Stale | Self::Exists | Self::Gone => Err(Error::Moved),
+            Self::Refused(text) => Err(Error::Refused(text)),
+            Self::Unknown(text) => Err(Error::Uncertain(text)),
+        }
+    }
 }
 
 impl<T> From<Result<T, kube::Error>> for Outcome<T> {
@@ -72,6 +82,9 @@ impl<T> From<Result<T, kube::Error>> for Outcome<T> {
 /// Why something could not be brought to its end: it is tried again later.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The object is not as it was when the reconcile read it: nothing is wrong.
+    #[error("the object moved on meanwhile")]
+    Moved,
     /// The API server gave no certain answer.
     #[error("no certain answer from the API server: {0}")]
     Uncertain(String),
@@ -85,6 +98,7 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> &'static str {
         match self {
+            Self::Moved => "moved",
             Self::Uncertain(_) => "uncertain",
             Self::Refused(_) => "refused",
         }

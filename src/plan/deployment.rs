@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::held_up::held_up;
 use super::members::{Member, Phase, count, deployments_held, wanted_count};
 use super::world::{Definition, Key, Service, World};
 use super::{ServicePlan, choice, permission, texts};
@@ -266,6 +267,7 @@ pub(super) fn finish(world: &World, plan: &mut ServicePlan, members: &[Member<'_
         plan.events.push(texts::deployment_completed(&primary.id));
     }
     plan.warming = warming(world, plan, members);
+    plan.held_up = held_up(members);
     plan.steady = arrived && plan.stalled.is_none();
     if plan.steady {
         plan.events.push(texts::STEADY.to_owned());

@@ -7,6 +7,7 @@ mod daemon;
 pub mod deployment;
 mod drain;
 pub mod eligibility;
+mod held_up;
 mod members;
 pub mod permission;
 mod placement;
@@ -94,6 +95,8 @@ pub struct ServicePlan {
     pub impaired: bool,
     /// Nothing is to be started or stopped, but the tasks are not healthy yet: what makes them so.
     pub warming: Option<String>,
+    /// Tasks that are placed and can't start yet: why, and how many.
+    pub held_up: Option<String>,
     /// SVC-13 holds.
     pub steady: bool,
     /// When to plan again although nothing changed.

@@ -225,6 +225,15 @@ impl Service {
     }
 }
 
+/// A container that can't start yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// Name as in the definition.
+    pub container: String,
+    /// Why, as the node says. (TASK-14)
+    pub reason: String,
+}
+
 /// A task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
@@ -262,6 +271,8 @@ pub struct Task {
     pub stop_code: Option<StopCode>,
     /// The same in words.
     pub stopped_reason: Option<String>,
+    /// What holds its start up.
+    pub held_up: Option<HeldUp>,
     /// It will never run.
     pub tombstone: bool,
     /// Protected from scale-in and deployments until then. (PROT-1)

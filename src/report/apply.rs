@@ -94,11 +94,14 @@ impl Applier {
     }
 
     /// Puts our finalizer on a definition that is in use, or takes it off one that is not.
-    pub async fn hold_definition(&self, object: &TaskDefinition, wanted: bool) -> Result<(), Error> {
+    /// The definition as it is then, if that changed it.
+    pub async fn hold_definition(
+        &self,
+        object: &TaskDefinition,
+        wanted: bool,
+    ) -> Result<Option<TaskDefinition>, Error> {
         let api: Api<TaskDefinition> = self.namespaced(object);
-        self.finalizers(&api, object, finalizers::IN_USE, wanted)
-            .await
-            .map(drop)
+        self.finalizers(&api, object, finalizers::IN_USE, wanted).await
     }
 
     /// Puts our finalizer back on an instance that stays after all.
@@ -119,6 +122,8 @@ impl Applier {
         let name = object.name_any();
         let freed = match self.finalizers(&api, object, finalizers::INSTANCE, false).await {
             Ok(freed) => freed,
+            // its event, or the next look, brings it up again
+            Err(Error::Moved) => return,
             Err(error) => {
                 warn!(instance = name, %error, "cannot deregister yet");
                 return;
@@ -155,9 +160,8 @@ impl Applier {
             ..PatchParams::default()
         };
         match self.send(api.patch(node, &params, &Patch::Merge(change))).await {
-            Outcome::Applied(_) | Outcome::Gone => Ok(()),
-            Outcome::Refused(text) => Err(Error::Refused(text)),
-            other => Err(Error::Uncertain(other.label().to_owned())),
+            Outcome::Gone => Ok(()),
+            other => other.certain().map(drop),
         }
     }
 
@@ -186,8 +190,7 @@ impl Applier {
                 Ok(())
             }
             Outcome::Gone => Ok(()),
-            Outcome::Refused(text) => Err(Error::Refused(text)),
-            other => Err(Error::Uncertain(other.label().to_owned())),
+            other => other.certain().map(drop),
         }
     }
 
@@ -334,10 +337,8 @@ impl Applier {
         };
         let name = object.meta().name.clone().unwrap_or_default();
         match self.send(api.patch(&name, &params, &Patch::Merge(change))).await {
-            Outcome::Applied(answer) => Ok(Some(answer)),
             Outcome::Gone => Ok(None),
-            Outcome::Refused(text) => Err(Error::Refused(text)),
-            other => Err(Error::Uncertain(other.label().to_owned())),
+            other => other.certain().map(Some),
         }
     }
 
@@ -363,9 +364,8 @@ impl Applier {
             .await
         {
             // a conflict comes with an event that wakes us again
-            Outcome::Applied(_) | Outcome::Gone | Outcome::Stale => Ok(()),
-            Outcome::Refused(text) => Err(Error::Refused(text)),
-            other => Err(Error::Uncertain(other.label().to_owned())),
+            Outcome::Gone | Outcome::Stale => Ok(()),
+            other => other.certain().map(drop),
         }
     }
 }

@@ -86,6 +86,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         stopped_at: None,
         stop_code: None,
         stopped_reason: None,
+        held_up: None,
         tombstone: false,
         protected_until: None,
     })
@@ -107,7 +108,7 @@ fn ask(name: &str, cpu: i64, service: Option<&str>) -> Ask {
 }
 
 #[test]
-fn i1_shares_are_given_only_while_they_fit_the_object_that_is_replaced() {
+fn i1_shares_are_given_whole_or_not_and_only_while_they_fit_the_object_that_is_replaced_hrm_3() {
     let mut object = object();
     let (status, verdicts) = give(
         &object,
@@ -122,7 +123,12 @@ fn i1_shares_are_given_only_while_they_fit_the_object_that_is_replaced() {
             None
         ]
     );
-    assert_eq!(status.remaining_resources.cpu, 0);
+    let left = &status.remaining_resources;
+    assert_eq!(
+        (left.cpu, left.pods),
+        (0, 8),
+        "what was denied took not even a Pod slot"
+    );
     object.status = Some(status);
     let (again, verdicts) = give(&object, &[ask("t1", 1500, None)], Timestamp::UNIX_EPOCH);
     assert_eq!(
@@ -265,4 +271,96 @@ fn an_unchanged_world_gives_identical_bytes() {
     let object = object();
     let again = seen(&object, None, &[]);
     assert_eq!(Some(again), object.status);
+}
+
+/// The status with this Node and these tasks bound.
+fn with(object: &ContainerInstance, node: Option<&NodeFacts>, bound: &[Bound]) -> ContainerInstanceStatus {
+    let find = |key: &Key| bound.iter().map(|b| b.task.clone()).find(|t| t.key == *key);
+    describe(
+        object,
+        &Surroundings {
+            node,
+            on_cordon: OnCordon::Drain,
+            task: &find,
+            bound,
+            foreign: &|_| Resources::default(),
+            given_up: &|_| false,
+            now: Timestamp::UNIX_EPOCH,
+        },
+    )
+}
+
+#[test]
+fn an_instance_stays_active_while_its_node_is_away_and_is_draining_or_inactive_otherwise_ci_2_ci_7() {
+    let mut object = object();
+    let away = NodeFacts {
+        connected: false,
+        ..facts()
+    };
+    let status = with(&object, Some(&away), &[]);
+    assert_eq!(
+        (status.status, status.agent_connected),
+        (InstanceStatus::Active, false)
+    );
+    assert!(status.disconnected_since.is_some());
+    let back = with(&object, Some(&facts()), &[]);
+    assert_eq!((back.agent_connected, back.disconnected_since), (true, None));
+    object.spec.status = InstanceDesiredStatus::Draining;
+    assert_eq!(
+        with(&object, Some(&facts()), &[]).status,
+        InstanceStatus::Draining
+    );
+    assert_eq!(with(&object, None, &[]).status, InstanceStatus::Inactive);
+}
+
+#[test]
+fn running_and_pending_tasks_are_counted_apart_and_stopping_ones_not_at_all_ci_11() {
+    let bound = |name: &str, started: bool, desired: DesiredStatus| {
+        let mut found = Task::clone(&task(if started {
+            LastStatus::Running
+        } else {
+            LastStatus::Pending
+        }));
+        found.key = Key::new("ns", name);
+        found.started_at = started.then_some(Timestamp::UNIX_EPOCH);
+        found.desired = desired;
+        Bound {
+            task: Arc::new(found),
+            pod: None,
+            expects_share: false,
+        }
+    };
+    let mut object = object();
+    let (status, _) = give(&object, &[ask("unseen", 10, None)], Timestamp::UNIX_EPOCH);
+    object.status = Some(status);
+    let here = [
+        bound("a", true, DesiredStatus::Running),
+        bound("b", true, DesiredStatus::Running),
+        bound("c", false, DesiredStatus::Running),
+        bound("d", true, DesiredStatus::Stopped),
+        bound("e", false, DesiredStatus::Stopped),
+    ];
+    let status = with(&object, Some(&facts()), &here);
+    assert_eq!(
+        (status.running_tasks_count, status.pending_tasks_count),
+        (2, 2),
+        "c, and the share whose Task is on its way"
+    );
+}
+
+#[test]
+fn a_drained_instance_says_so_and_nothing_deregisters_it_drain_10() {
+    let mut object = object();
+    let (status, _) = give(&object, &[ask("t1", 10, None)], Timestamp::UNIX_EPOCH);
+    object.status = Some(status);
+    object.spec.status = InstanceDesiredStatus::Draining;
+    let says = |last: LastStatus| {
+        let stopping = task(last);
+        let status = seen(&object, Some(&stopping), &[]);
+        let found = status.conditions.iter().find(|c| c.type_ == "Draining").unwrap();
+        (status.status, found.reason.clone())
+    };
+    let draining = |reason: &str| (InstanceStatus::Draining, reason.to_owned());
+    assert_eq!(says(LastStatus::Stopping), draining("TasksLeft"));
+    assert_eq!(says(LastStatus::Stopped), draining("Drained"));
 }

@@ -186,3 +186,30 @@ async fn the_finalizer_of_a_task_stays_until_the_share_is_released_and_the_wait_
     });
     looked.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_forgets_no_share_or_id_that_is_waited_for() {
+    let (scene, _server) = begin();
+    scene.knows_instance(&instance_at(11, &["reserved"]));
+    let mut service = service_at(20, 1);
+    service["status"] =
+        json!({ "allocations": [{ "id": "allocated", "deployment": "ecs-svc/1", "createdAt": "" }] });
+    scene.knows_service(&service);
+    scene.knows_task(&task_at(12, "other.1"));
+    let fences = scene.ledger.fences();
+    let names = ["reserved", "allocated", "gone"];
+    for name in names {
+        fences.unseen_for(NAMESPACE, name);
+    }
+    for uid in [UID, "gone"] {
+        fences.seen_author(uid, "other.1");
+    }
+    tokio::time::advance(FENCE * 2).await;
+    scene.ledger.sweep_fences();
+    assert_eq!(
+        names.map(|name| fences.unseen_for(NAMESPACE, name)),
+        [FENCE * 2, FENCE * 2, Duration::ZERO]
+    );
+    assert_eq!(fences.wait(UID, "other.1", "me"), None);
+    assert_eq!(fences.wait("gone", "other.1", "me"), Some(FENCE));
+}

@@ -141,7 +141,8 @@ impl Scene {
 /// Uid of task t1.
 pub(super) const UID: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 
-fn node() -> Value {
+/// Node n1, ready.
+pub(super) fn node() -> Value {
     json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1", "uid": "node-1", "resourceVersion": "1" },
         "spec": { "providerID": "x:///n1" },
         "status": { "allocatable": { "cpu": "1", "memory": "2Gi", "pods": "10" },
@@ -166,7 +167,8 @@ fn cluster() -> Value {
         "metadata": { "name": "default", "uid": "c-1", "resourceVersion": "1" }, "spec": { "nodeSelector": {} } })
 }
 
-fn definition() -> Value {
+/// Definition web:1.
+pub(super) fn definition() -> Value {
     json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "TaskDefinition",
         "metadata": { "name": "web.1", "namespace": NAMESPACE, "uid": "d-1", "resourceVersion": "1" },
         "spec": { "family": "web", "revision": 1,

@@ -191,6 +191,7 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         stopped_at: None,
         stop_code: None,
         stopped_reason: None,
+        held_up: None,
         tombstone: false,
         protected_until: None,
     }

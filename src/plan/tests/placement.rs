@@ -267,7 +267,7 @@ fn a_bigger_daemon_revision_is_withheld_at_once_daemon_22() {
 }
 
 #[test]
-fn an_empty_cluster_says_so_evt_20() {
+fn an_empty_cluster_says_so_evt_20_evt_5() {
     let scene = Scene::new()
         .definition(definition("r:1", 1, 1))
         .service(replica("r", "r:1", 1));
@@ -296,6 +296,52 @@ fn the_closest_instance_passed_most_stages_then_has_most_left_evt_7() {
         .map(|f| f.container_instance.as_str())
         .collect();
     assert_eq!(names, ["a1", "a2", "b1", "c1"]);
+}
+
+#[test]
+fn the_closest_instance_says_in_ecs_words_what_it_lacks_evt_6() {
+    type Edit = fn(&mut crate::plan::world::Instance);
+    let edits: [(Edit, &str); 9] = [
+        (|i| i.registered.cpu = 1, "has insufficient CPU units available"),
+        (|i| i.registered.memory = 1, "has insufficient memory available"),
+        (
+            |i| i.registered.ports = [80].into(),
+            "is already using a port required by your task",
+        ),
+        (|i| i.registered.gpu = 0, "encountered error \"RESOURCE:GPU\""),
+        (|i| i.registered.pods = 0, "encountered error \"RESOURCE:PODS\""),
+        (
+            |i| drop(i.attributes.remove("ssd")),
+            "is missing an attribute required by your task",
+        ),
+        (|i| i.connected = false, "encountered error \"AGENT\""),
+        (
+            |i| drop(i.attributes.insert("stack".to_owned(), None)),
+            "encountered error \"MemberOf placement constraint unsatisfied.\"",
+        ),
+        (
+            |i| i.status = InstanceStatus::Draining,
+            "encountered error \"INACTIVE\"",
+        ),
+    ];
+    for (edit, words) in edits {
+        let mut wanting = definition("r:1", 100, 100).port(80);
+        wanting.demand.as_mut().unwrap().gpu = 1;
+        wanting.required_attributes = vec![Attribute {
+            name: "ssd".to_owned(),
+            value: None,
+        }];
+        let mut scene = Scene::new()
+            .definition(wanting)
+            .instance(instance("i1").attribute("ssd", "1").attribute("stack", "prod"))
+            .service(replica("r", "r:1", 1).member_of("attribute:stack == prod"));
+        scene.edit_instance("i1", |i| i.registered.gpu = 1);
+        assert_eq!(places(&scene, "r"), ["i1"]);
+        scene.edit_instance("i1", edit);
+        let expected = format!("The closest matching (container-instance i1) {words}. For more");
+        let said = scene.plan("r").events;
+        assert!(said.iter().any(|e| e.contains(&expected)), "{words}: {said:?}");
+    }
 }
 
 #[test]
