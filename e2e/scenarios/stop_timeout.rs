@@ -62,6 +62,7 @@ async fn a_stopping_task_keeps_its_share_and_others_start_around_it() {
         last(&stopping) < LastStatus::Stopped,
         "it ignores SIGTERM and has 60 s"
     );
+    // STOP-2: SIGTERM, the timeout, SIGKILL
 
     let running = scenario.running("next", 3, 120).await;
     assert!(running.iter().all(|t| placed_on(t) == name));

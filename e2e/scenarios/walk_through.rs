@@ -41,7 +41,7 @@ async fn a_daemon_runs_on_each_instance_follows_its_constraint_and_leaves_a_drai
         "{told:?}"
     );
 
-    // the attribute moves: the daemon follows
+    // the attribute moves: the daemon follows (CI-10)
     scenario
         .patch_instance(&all[0], json!({ "attributes": [] }))
         .await;

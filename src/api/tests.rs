@@ -107,6 +107,24 @@ fn committed_manifests_are_up_to_date() {
 }
 
 #[test]
+fn lists_can_be_narrowed_as_ecs_filters_tasks_list_1() {
+    let crd = all_crds()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == "Task")
+        .unwrap();
+    let selectable = crd.spec.versions[0].selectable_fields.as_ref().unwrap();
+    let paths: BTreeSet<&str> = selectable.iter().map(|field| field.json_path.as_str()).collect();
+    let expected = [
+        ".spec.cluster",
+        ".spec.containerInstance",
+        ".spec.desiredStatus",
+        ".spec.group",
+        ".status.lastStatus",
+    ];
+    assert_eq!(paths, expected.into());
+}
+
+#[test]
 fn texts_of_ecs_stand_in_the_manifests_daemon_6_7_31_32_cons_2_td_10_14_ci_4() {
     for (kind, text) in [
         (

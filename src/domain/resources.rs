@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn lack_names_the_first_resource_that_is_short_res_8() {
+    fn lack_names_the_first_resource_that_is_short_res_8_hrm_4() {
         let registered = Resources {
             pods: 2,
             ..amounts(2048, 4096, &[22])
@@ -177,6 +177,11 @@ mod tests {
         assert_eq!(left.lack_for(&amounts(1, 3073, &[80])), Some(Lack::Memory));
         assert_eq!(left.lack_for(&amounts(1, 1, &[80])), Some(Lack::Ports));
         assert_eq!(left.lack_for(&amounts(1, 1, &[22])), Some(Lack::Ports));
+        let with_gpu = Resources {
+            gpu: 1,
+            ..amounts(1, 1, &[])
+        };
+        assert_eq!(left.lack_for(&with_gpu), Some(Lack::Gpu));
         let full = left.remaining(&amounts(0, 0, &[]));
         assert_eq!(full.lack_for(&amounts(0, 0, &[])), Some(Lack::Pods));
     }

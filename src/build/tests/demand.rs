@@ -17,7 +17,7 @@ fn two(a: Value, b: Value) -> Value {
 }
 
 #[test]
-fn res_9_sums_containers_and_prefers_reservations() {
+fn res_9_hrm_2_sums_containers_and_prefers_reservations() {
     let spec = definition(json!({"containerDefinitions": two(
         json!({"cpu": 256, "memory": 512, "memoryReservation": 128, "portMappings": [
             {"containerPort": 80, "hostPort": 8080}, {"containerPort": 53, "hostPort": 53, "protocol": "udp"},
@@ -56,6 +56,15 @@ fn res_9_host_mode_takes_container_ports_and_awsvpc_none() {
     assert_eq!(with("host"), [80, 81].into());
     assert_eq!(with("bridge"), [81].into());
     assert_eq!(with("awsvpc"), [].into());
+}
+
+#[test]
+fn res_11_a_task_takes_one_pod_slot_whatever_its_network_mode() {
+    for mode in ["host", "bridge", "awsvpc"] {
+        let mut spec = container(json!({}));
+        spec.network_mode = Some(serde_json::from_value(json!(mode)).unwrap());
+        assert_eq!(demand(&spec).unwrap().pods, 1, "{mode}");
+    }
 }
 
 #[test]

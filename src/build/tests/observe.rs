@@ -91,6 +91,58 @@ fn task_7_pending_until_every_container_runs() {
 }
 
 #[test]
+fn task_6_a_pod_is_read_as_pending_running_or_stopped_and_nothing_between() {
+    let spec = container(json!({}));
+    let read = |status: Value, deleted: bool| {
+        let mut pod = build(spec.clone(), &json!({}), false).unwrap();
+        pod.status = Some(serde_json::from_value(status).unwrap());
+        pod.metadata.deletion_timestamp = deleted.then(|| serde_json::from_value(json!(STARTED)).unwrap());
+        let (task, definition) = (&task(), &spec);
+        let now = at(9);
+        observe(&Observed {
+            task,
+            definition,
+            pod: &pod,
+            now,
+        })
+        .last_status
+    };
+    let of = |phase: &str, container: Value| json!({"phase": phase, "containerStatuses": [container]});
+    for deleted in [false, true] {
+        let found = [
+            read(of("Pending", waiting("app", "ContainerCreating")), deleted),
+            read(of("Running", running("app")), deleted),
+            read(of("Failed", terminated("app", 1, "Error", 5)), deleted),
+        ];
+        assert_eq!(
+            found,
+            [LastStatus::Pending, LastStatus::Running, LastStatus::Stopped]
+        );
+    }
+}
+
+#[test]
+fn task_2_a_container_says_how_it_ended_and_what_it_ran() {
+    let status = json!({"phase": "Running", "containerStatuses": [
+        terminated("a", 137, "OOMKilled", 5), running("b")]});
+    let found = seen(&two(), &status, 9, None);
+    let expected = crate::api::ContainerState {
+        name: "a".to_owned(),
+        last_status: LastStatus::Stopped,
+        exit_code: Some(137),
+        reason: Some("OutOfMemoryError: Container killed due to memory usage".to_owned()),
+        health_status: crate::api::HealthStatus::Unknown,
+        runtime_id: Some("id-1".to_owned()),
+        image_digest: Some("sha256:abc".to_owned()),
+    };
+    assert_eq!(found.containers[0], expected);
+    assert_eq!(
+        (found.containers[1].last_status, found.containers[1].exit_code),
+        (LastStatus::Running, None)
+    );
+}
+
+#[test]
 fn task_8_a_non_essential_container_may_end_freely() {
     let status =
         json!({"phase": "Running", "containerStatuses": [running("a"), terminated("b", 3, "Error", 5)]});

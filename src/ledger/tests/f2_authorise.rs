@@ -25,7 +25,7 @@ async fn quiet(scene: &Scene, server: &mut Server) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_made_by_somebody_else_gets_a_share_then_the_authorisation_then_the_pod() {
+async fn a_task_made_by_somebody_else_gets_a_share_then_the_authorisation_then_the_pod_state_4() {
     let (scene, mut server) = begin();
     let mut task = task_at(12, "");
     task["metadata"]["finalizers"] = json!([]);

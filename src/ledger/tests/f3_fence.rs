@@ -46,7 +46,7 @@ async fn a_strangers_create_is_waited_for_and_then_asked_for_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_the_api_server_shows_keeps_the_task_from_ending() {
+async fn a_pod_that_the_api_server_shows_keeps_the_task_from_ending_state_11() {
     let (scene, mut server, _) = stopping("other.1");
     quiet(&scene, &mut server).await;
     tokio::time::advance(FENCE).await;

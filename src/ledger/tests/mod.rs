@@ -10,6 +10,8 @@ mod f3_fence;
 mod f4_names;
 mod f5_one_pod;
 mod lane;
+mod leaving;
+mod life;
 mod planning;
 mod pods;
 mod reserving;

@@ -24,7 +24,7 @@ fn ask(task: &str) -> Ask {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_shares_of_a_pass_take_one_write_bound_to_the_version_that_was_read() {
+async fn all_shares_of_a_pass_take_one_write_bound_to_the_version_that_was_read_state_2_state_6() {
     let (scene, mut server) = begin();
     let asks = [ask("a"), ask("b"), ask("c")];
     let (outcome, ()) = tokio::join!(scene.ledger.reserve("n1", &asks), async {
@@ -43,7 +43,7 @@ async fn all_shares_of_a_pass_take_one_write_bound_to_the_version_that_was_read(
 }
 
 #[tokio::test(start_paused = true)]
-async fn i1_after_a_conflict_the_arithmetic_is_done_anew_on_what_is_there_now() {
+async fn i1_after_a_conflict_the_arithmetic_is_done_anew_on_what_is_there_now_state_3_state_5() {
     let (scene, mut server) = begin();
     let (outcome, ()) = tokio::join!(async { scene.ledger.reserve("n1", &[ask("a")]).await }, async {
         server
@@ -66,7 +66,7 @@ async fn i1_after_a_conflict_the_arithmetic_is_done_anew_on_what_is_there_now() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reservation_whose_answer_is_lost_is_found_and_not_made_twice() {
+async fn a_reservation_whose_answer_is_lost_is_found_and_not_made_twice_state_5() {
     let (scene, mut server) = begin();
     let (outcome, ()) = tokio::join!(async { scene.ledger.reserve("n1", &[ask("a")]).await }, async {
         server.expect(PATCH, INSTANCE_STATUS).await.loses_answer();

@@ -156,7 +156,7 @@ fn an_unreadable_constraint_starts_and_stops_nothing_cons_9() {
 }
 
 #[test]
-fn a_sixth_deployment_is_refused_dep_6() {
+fn a_sixth_deployment_is_refused_dep_6_prot_10_quota_18() {
     let mut scene = scene();
     let far = scene.world.now + jiff::SignedDuration::from_hours(48);
     scene.settle("d");

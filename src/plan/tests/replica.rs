@@ -275,7 +275,7 @@ fn scale_in_during_a_deployment_takes_old_tasks_first_scalein_6() {
 }
 
 #[test]
-fn protected_tasks_stay_when_scaled_in_scn_13_prot_7_prot_9_scalein_3() {
+fn protected_tasks_stay_when_scaled_in_scn_13_prot_7_prot_9_scalein_3_evt_33() {
     let mut scene = scene(3);
     scene.settle("r");
     let until = scene.world.now + SignedDuration::from_secs(3600);
@@ -360,7 +360,7 @@ fn a_missing_cluster_is_named_clu_7() {
 }
 
 #[test]
-fn a_deleted_service_stops_all_and_cancels_what_was_given_out_svc_3() {
+fn a_deleted_service_stops_all_and_cancels_what_was_given_out_svc_3_svc_6() {
     let mut scene = scene(3);
     scene.settle("r");
     let until = scene.world.now + SignedDuration::from_secs(60);
