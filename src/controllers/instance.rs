@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
 use super::Context;
 use super::errors::Error;
-use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceStatus, TaskSpec, finalizers, labels};
+use crate::api::{
+    ContainerInstance, ContainerInstanceStatus, EcsCluster, InstanceStatus, TaskSpec, finalizers, labels,
+};
 use crate::build;
 use crate::cache::convert;
 use crate::cache::node::{describe as describe_node, pod_ended};
@@ -42,8 +46,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         Some(node) => Some(node),
         None => live_node(&context, &key.name).await?.map(Arc::new),
     };
-    let Some(cluster) = context.cache.clusters.named(&object.spec.cluster) else {
-        return Ok(Action::requeue(RESYNC));
+    let cluster = match context.cache.clusters.named(&object.spec.cluster) {
+        Some(cluster) => cluster,
+        // its finalizer was taken off by hand
+        None => Arc::new(deleted(&object.spec.cluster)?),
     };
     if object.metadata.deletion_timestamp.is_some() && node.is_some() {
         force_deregistration(&context, &object).await?;
@@ -109,6 +115,14 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     }
     let wake = wake.into_iter().chain(put_off).min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
+}
+
+/// An EcsCluster that is gone, as the last thing that was to be seen of it: being deleted, with no settings of its own.
+fn deleted(name: &str) -> Result<EcsCluster, Error> {
+    let spec = serde_json::from_value(json!({})).map_err(|error| Error::Refused(error.to_string()))?;
+    let mut cluster = EcsCluster::new(name, spec);
+    cluster.metadata.deletion_timestamp = Some(Time(source::now()));
+    Ok(cluster)
 }
 
 /// Publishes what the status can't say because it must not be written; a failure is dropped.

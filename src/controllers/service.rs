@@ -1,10 +1,12 @@
 //! EcsServices: snapshot, plan, commit, report.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectList, PartialObjectMeta};
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt};
@@ -23,6 +25,8 @@ use crate::runtime::source;
 
 /// How long a plan waits for the Task store to catch up before it is put off.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// Longest time to list all Tasks, by name and version alone.
+const LIST_ALL: Duration = Duration::from_secs(10);
 /// Wait before planning again after somebody else moved something.
 const AGAIN: Duration = Duration::from_millis(40);
 /// Wait before trying again what was refused, such as a tombstone in a namespace that is going away.
@@ -46,7 +50,12 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         .get(&key)
         .map_or(0, |s| s.observed_task_version);
     // nobody plans on an older Task store than the last decision was made on
-    if !context.cache.tasks.reached(observed, CATCH_UP).await && !caught_up(&context, observed).await {
+    let recorded = if context.cache.tasks.reached(observed, CATCH_UP).await {
+        Recorded::Reached
+    } else {
+        caught_up(&context, observed).await
+    };
+    if recorded == Recorded::Ahead {
         context.metrics.waited("Task");
         return Ok(Action::requeue(jittered(CATCH_UP)));
     }
@@ -54,9 +63,13 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         return Ok(Action::await_change());
     };
     let world = context.cache.snapshot(source::now(), seed(&object));
-    let Some(service) = world.services.get(&key).cloned() else {
+    let Some(mut service) = world.services.get(&key).cloned() else {
         return Ok(Action::await_change());
     };
+    if recorded == Recorded::False {
+        // what is written next records the version that is planned on
+        Arc::make_mut(&mut service).observed_task_version = 0;
+    }
     if service.version != crate::cache::store::version_of(object.as_ref()) {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
@@ -106,25 +119,57 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     })))
 }
 
-/// Asks the API server itself how far Tasks have come. In a quiet cluster no event carries the store on; and after a
-/// restore of etcd the recorded version lies in a future that never was: then the consistent list wins.
-async fn caught_up(context: &Context, observed: u64) -> bool {
+/// How the Task version that a service's last decision was made on stands to what this process knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    /// All Tasks up to it are known.
+    Reached,
+    /// Not all are known yet.
+    Ahead,
+    /// It lies in a future that never was: etcd was restored, or somebody wrote the status. All there is is known.
+    False,
+}
+
+/// Asks the API server itself how far Tasks have come: in a quiet cluster no event carries the store on.
+async fn caught_up(context: &Context, observed: u64) -> Recorded {
     let api: Api<Task> = Api::all(context.client.clone());
-    let before = context.cache.tasks.version();
-    let read = tokio::time::timeout(CATCH_UP, api.list(&ListParams::default().limit(1))).await;
-    let Ok(Ok(page)) = read else { return false };
-    let Some(now) = page.metadata.resource_version.and_then(|v| v.parse::<u64>().ok()) else {
-        return false;
+    let page = tokio::time::timeout(CATCH_UP, api.list_metadata(&ListParams::default().limit(1))).await;
+    let version = |page: &ObjectList<PartialObjectMeta<Task>>| {
+        page.metadata.resource_version.as_ref()?.parse::<u64>().ok()
     };
-    if now < observed {
-        warn!(
-            observed,
-            now, "the recorded Task version is ahead of the API server: etcd was restored; going on"
-        );
-        return context.cache.tasks.reached(now, CATCH_UP).await || before >= now;
+    let Some(now) = page.ok().and_then(Result::ok).as_ref().and_then(version) else {
+        return Recorded::Ahead;
+    };
+    if now >= observed {
+        // everything up to `now` is on its way on the watch; a bookmark or event brings the store there
+        return match context.cache.tasks.reached(observed, CATCH_UP).await {
+            true => Recorded::Reached,
+            false => Recorded::Ahead,
+        };
     }
-    // everything up to `now` is on its way on the watch; a bookmark or event brings the store there
-    context.cache.tasks.reached(observed, CATCH_UP).await
+    // no event may come for long: what is known is compared with all there is
+    let all = tokio::time::timeout(LIST_ALL, api.list_metadata(&ListParams::default())).await;
+    let Ok(Ok(all)) = all else { return Recorded::Ahead };
+    let known: BTreeSet<_> = context
+        .cache
+        .tasks
+        .all()
+        .iter()
+        .map(|task| identity(&task.metadata))
+        .collect();
+    let there: BTreeSet<_> = all.items.iter().map(|task| identity(&task.metadata)).collect();
+    if known != there {
+        return Recorded::Ahead;
+    }
+    warn!(
+        observed,
+        now, "the recorded Task version is ahead of the API server: it is not believed"
+    );
+    Recorded::False
+}
+
+fn identity(object: &ObjectMeta) -> (Option<String>, Option<String>) {
+    (object.uid.clone(), object.resource_version.clone())
 }
 
 /// Choices among equals change with every version of the service, and are the same for the same one.

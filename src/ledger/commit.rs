@@ -330,6 +330,8 @@ impl Ledger {
             }
             // no namespace, no tombstone
             Outcome::Gone => Stopping::Refused,
+            // a Pod of that name has not ended, or no certain answer says that all have: a plan would be the same
+            Outcome::Stale | Outcome::Unknown(_) if stop.uid.is_empty() => Stopping::Refused,
             Outcome::Stale | Outcome::Unknown(_) => Stopping::Moved,
         }
     }

@@ -23,6 +23,10 @@ pub fn states(object: &EcsService, plan: &ServicePlan) -> [(&'static str, State)
     ]
 }
 
+/// Why a task waits in a cluster without instances. (EVT-20)
+const NO_INSTANCES: &str = "a task waits: its cluster has no container instance; let the nodeSelector of the EcsCluster \
+     select nodes, or add nodes that it selects";
+
 /// Ready, Progressing and Stalled.
 fn progress(plan: &ServicePlan) -> [State; 3] {
     let moving = plan
@@ -30,7 +34,11 @@ fn progress(plan: &ServicePlan) -> [State; 3] {
         .as_deref()
         .unwrap_or("tasks are being started or stopped");
     let failing = plan.failing.as_deref().filter(|_| !plan.steady);
-    let placement = (!plan.failures.is_empty()).then(|| placement_summary(plan));
+    let placement = if plan.no_instances {
+        Some(NO_INSTANCES.to_owned())
+    } else {
+        (!plan.failures.is_empty()).then(|| placement_summary(plan))
+    };
     let waits: Vec<(&str, String)> = [
         ("PlacementFailed", placement),
         ("TasksFailToStart", failing.map(str::to_owned)),
@@ -49,7 +57,9 @@ fn progress(plan: &ServicePlan) -> [State; 3] {
     } else {
         State::no("InProgress", moving)
     };
-    let progressing = if plan.steady || plan.stalled.is_some() {
+    let progressing = if plan.stalled.is_some() {
+        State::no("Stalled", "nothing goes on until what Stalled says is changed")
+    } else if plan.steady {
         State::no("Idle", "nothing is to be done")
     } else {
         State::yes("InProgress", moving)
@@ -91,6 +101,16 @@ mod tests {
 
     use super::*;
     use crate::plan::testing::{Scene, definition, replica};
+
+    #[test]
+    fn in_a_cluster_without_instances_a_service_says_what_to_change_evt_20() {
+        let scene = Scene::new()
+            .definition(definition("web:1", 1, 1))
+            .service(replica("web", "web:1", 1));
+        let [ready, progressing, _] = progress(&scene.plan("web"));
+        assert_eq!(ready, State::no("PlacementFailed", NO_INSTANCES));
+        assert!(progressing.holds());
+    }
 
     #[test]
     fn a_service_says_which_of_its_members_have_no_effect_yet_cb_1() {

@@ -163,7 +163,9 @@ pub fn next_status(
         && placed.iter().all(|p| started.contains(&p.id));
     let texts = events::texts(plan, started, &stopped, settled);
     let said = events::add(&mut next.events, &service.ecs_name, &texts, world.now);
-    if next != old {
+    let recorded = old.observed_task_version.as_ref().and_then(|v| v.parse().ok());
+    let is_false = recorded.is_some_and(|recorded: u64| recorded > service.observed_task_version);
+    if next != old || is_false {
         let newest = world.tasks_of(&service.uid).map(|t| t.version).max().unwrap_or(0);
         let seen = service.observed_task_version.max(world.task_version).max(newest);
         next.observed_task_version = Some(seen.to_string());

@@ -85,6 +85,8 @@ pub struct ServicePlan {
     pub deployments: Vec<Deployment>,
     /// Instances that were passed over while a task waits.
     pub failures: Vec<PlacementFailure>,
+    /// A task waits, and the cluster has no instance at all.
+    pub no_instances: bool,
     /// Event texts, without the prefix `(service NAME) `. (EVT-4)
     pub events: Vec<String>,
     /// Nothing can be done until the user changes something: why.

@@ -294,6 +294,7 @@ impl Pass<'_> {
             .map(|r| r.failure.clone())
             .collect();
         self.alarms.extend(placer.retries());
+        self.plan.no_instances = self.plan.failures.is_empty();
         let text = match closest(placer.rejections()) {
             Some(rejection) => texts::closest(rejection),
             None => texts::no_instances(),

@@ -271,6 +271,7 @@ fn an_empty_cluster_says_so_evt_20_evt_5() {
     let scene = Scene::new()
         .definition(definition("r:1", 1, 1))
         .service(replica("r", "r:1", 1));
+    assert!(scene.plan("r").no_instances);
     assert_eq!(
         scene.plan("r").events,
         [
