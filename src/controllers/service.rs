@@ -142,9 +142,11 @@ async fn caught_up(context: &Context, observed: u64) -> Recorded {
     };
     if now >= observed {
         // everything up to `now` is on its way on the watch; a bookmark or event brings the store there
-        return match context.cache.tasks.reached(observed, CATCH_UP).await {
-            true => Recorded::Reached,
-            false => Recorded::Ahead,
+        let reached = context.cache.tasks.reached(observed, CATCH_UP).await;
+        return if reached {
+            Recorded::Reached
+        } else {
+            Recorded::Ahead
         };
     }
     // no event may come for long: what is known is compared with all there is

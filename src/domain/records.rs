@@ -199,7 +199,7 @@ pub struct Reservation {
     #[schemars(length(max = 63))]
     pub namespace: String,
     /// Name (id) of the task.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub task: String,
     /// Uid of the task, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,6 +330,7 @@ pub enum RolloutState {
 #[serde(rename_all = "camelCase")]
 pub struct Allocation {
     /// Name of the Task to be: 32 hex digits. (ARN-1)
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub id: String,
     /// Deployment it is for.
     pub deployment: String,
@@ -342,6 +343,7 @@ pub struct Allocation {
 #[serde(rename_all = "camelCase")]
 pub struct StopMark {
     /// Name of the Task.
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub id: String,
     /// Its uid, or empty if it was never seen.
     #[serde(default, skip_serializing_if = "String::is_empty")]
