@@ -13,7 +13,7 @@ source "$repo/hack/lib.sh"
 source "$repo/hack/operator.sh"
 export ECS_CLUSTER=${ECS_CLUSTER:-test}
 cluster=$repo/e2e/cluster/cluster.sh
-# The same for every command: what one has compiled the next one takes.
+# These, and the whole workspace, for every command: what one has compiled the next one takes.
 features=testing,embedded-apiserver/kubectl
 
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
@@ -54,17 +54,17 @@ main() {
   step "examples in the docs"
   cargo test --locked --workspace --doc --features "$features"
   step "generated files"
-  cargo run --locked --quiet --features "$features" --bin crdgen -- --check
+  cargo build --locked --workspace --bins --features "$features"
+  "$CARGO_TARGET_DIR/debug/crdgen" --check
   hack/semantics.sh --check
   step "charts"
   HELM=$bin/helm hack/charts.sh
   step "kubectl and helm against the embedded API server"
   KUBECTL=$bin/kubectl HELM=$bin/helm cargo test --locked --workspace --features "$features" --test kubectl
   step "local mode, by kubectl"
-  cargo build --locked --features "$features" --bin ecs-operator
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
   step "the end-to-end suite and the operator's image"
-  suite=$(cargo test --locked --features "$features" --test e2e --no-run --message-format json |
+  suite=$(cargo test --locked --workspace --features "$features" --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   build_operator_image "$repo" "$archive"
