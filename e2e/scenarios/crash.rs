@@ -180,8 +180,8 @@ async fn settle(space: &Space) {
     let bounds = json!({ "minimumHealthyPercent": 50, "maximumPercent": 150 });
     let spec = json!({ "desiredCount": 2, "deploymentConfiguration": bounds });
     space.service(SERVICE, "web:1", spec).await;
-    space.rolled_out(SERVICE, "web:1", 120).await;
-    space.steady(SERVICE, 60).await;
+    space.rolled_out(SERVICE, "web:1", LIFETIME).await;
+    space.steady(SERVICE, LIFETIME).await;
 }
 
 /// A rollout, from the change of the task definition until two tasks of the new one run and nothing else.

@@ -24,6 +24,8 @@ pub(crate) use space::{MADE_HERE, Space};
 pub(crate) const WORKLOAD: &str = "localhost/ecs-e2e/workload:1";
 /// How often conditions are looked at.
 const POLL: Duration = Duration::from_millis(100);
+/// Longest time between two looks.
+const POLL_MAX: Duration = Duration::from_secs(1);
 
 /// A client of the cluster that KUBECONFIG names.
 pub(crate) async fn client() -> Client {
@@ -38,14 +40,17 @@ where
     F: Future<Output = Result<T, String>>,
 {
     let deadline = Instant::now() + Duration::from_secs(seconds);
+    let mut pause = POLL;
     loop {
         match look().await {
             Ok(found) => return found,
             Err(why) if Instant::now() >= deadline => {
                 panic!("not within {seconds}s: {what}; last seen: {why}")
             }
-            Err(_) => tokio::time::sleep(POLL).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
+        // what takes long is looked at less often: many wait at a time in some scenarios
+        pause = pause.mul_f64(1.1).min(POLL_MAX);
     }
 }
 
