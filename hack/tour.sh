@@ -91,6 +91,7 @@ make_local() {
   show kubectl get nodes
 }
 
+# answers: whether there are the three instances to begin with.
 answers() { [[ $(on kubectl get containerinstances -o name 2>/dev/null | wc -l) == 3 ]]; }
 
 end_local() {
@@ -101,6 +102,7 @@ end_local() {
 
 play() {
   say "Every node is a container instance"
+  wait_for 60 "three container instances" answers
   show kubectl get containerinstances
 
   say "Register a task definition and create a DAEMON service: one task on each instance"
