@@ -9,45 +9,40 @@ use super::terminal::say;
 use super::{kubeconfig, machines};
 use crate::cli::local::LocalCommand;
 use crate::runtime::client;
+use crate::simulated;
 
 /// Runs one command.
 pub(super) async fn run(command: LocalCommand) -> anyhow::Result<()> {
-    match command {
-        LocalCommand::Add {
-            client,
-            zone,
-            machine,
-            names,
-        } => {
-            let api = reach(client.kubeconfig).await?;
-            for name in names {
-                machines::add(&api, &machines::machine(name.clone(), &zone, &machine)?).await?;
-                say(&format!("node/{name} added"));
+    let (LocalCommand::Add { client, names, .. }
+    | LocalCommand::Remove { client, names }
+    | LocalCommand::Break { client, names, .. }
+    | LocalCommand::Mend { client, names }) = &command;
+    let api = reach(client.kubeconfig.clone()).await?;
+    for name in names {
+        let (done, outcome) = match &command {
+            LocalCommand::Add { zone, machine, .. } => {
+                let machine = machines::machine(name.clone(), zone, machine)?;
+                ("added", simulated::add(&api, &machine).await)
             }
-        }
-        LocalCommand::Remove { client, names } => {
-            let api = reach(client.kubeconfig).await?;
-            for name in names {
-                machines::remove(&api, &name).await?;
-                say(&format!("node/{name} removed"));
-            }
-        }
-        LocalCommand::Break { client, fault, names } => {
-            let api = reach(client.kubeconfig).await?;
-            for name in names {
-                machines::set_fault(&api, &name, Some(fault)).await?;
-                say(&format!("node/{name} broken"));
-            }
-        }
-        LocalCommand::Mend { client, names } => {
-            let api = reach(client.kubeconfig).await?;
-            for name in names {
-                machines::set_fault(&api, &name, None).await?;
-                say(&format!("node/{name} mended"));
-            }
-        }
+            LocalCommand::Remove { .. } => ("removed", simulated::remove(&api, name).await),
+            LocalCommand::Break { fault, .. } => (
+                "broken",
+                simulated::break_(&api, name, machines::fault(*fault)).await,
+            ),
+            LocalCommand::Mend { .. } => ("mended", simulated::mend(&api, name).await),
+        };
+        outcome.map_err(|error| anyhow::anyhow!("node/{name} was not {done}: {}", words(&error)))?;
+        say(&format!("node/{name} {done}"));
     }
     Ok(())
+}
+
+/// The API server's own words where it has refused something.
+fn words(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        _ => format!("{error:#}"),
+    }
 }
 
 async fn reach(named: Option<PathBuf>) -> anyhow::Result<Client> {

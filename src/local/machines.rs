@@ -1,20 +1,14 @@
-//! Simulated instances by flags, and the commands that change them while local mode runs.
-
-#![allow(
-    clippy::disallowed_methods,
-    reason = "what a user does to Nodes, not placement"
-)]
+//! Simulated instances by flags.
 
 use anyhow::{Context as _, bail};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::{Api, ListParams};
 
 use super::instance_type;
 use crate::cli::local::{Fault, LocalOptions, MachineArgs};
-use crate::simulated::{self, BROKEN, Machine, Settings};
+use crate::simulated::{self, Machine, Settings};
 
 /// Time that a container takes to start, and to stop once it is told to, at the speed of 1.
 const PACE: SignedDuration = SignedDuration::from_millis(300);
@@ -32,6 +26,7 @@ pub(super) fn settings(speed: f64) -> Settings {
     settings.pace.start = faster(PACE, speed);
     settings.pace.stop = settings.pace.start;
     settings.lease_every = faster(settings.lease_every, speed);
+    settings.unknown_after = faster(settings.unknown_after, speed);
     settings
 }
 
@@ -71,47 +66,31 @@ pub(super) async fn begin(client: &Client, options: &LocalOptions) -> anyhow::Re
     let mut zones = options.zones.iter().cycle();
     for number in 1..=options.instances {
         let zone = zones.next().context("--zones: name at least one")?;
-        add(
-            client,
-            &machine(format!("node-{number}"), zone, &options.machine)?,
-        )
-        .await?;
+        let machine = machine(format!("node-{number}"), zone, &options.machine)?;
+        simulated::add(client, &machine).await?;
     }
     Ok(usize::try_from(options.instances)?)
 }
 
-/// Adds a machine.
-pub(super) async fn add(client: &Client, machine: &Machine) -> anyhow::Result<()> {
-    let node = machine.node().map_err(anyhow::Error::msg)?;
-    let node: Node = serde_json::from_value(node)?;
-    let made = Api::all(client.clone())
-        .create(&PostParams::default(), &node)
-        .await;
-    made.with_context(|| format!("cannot add {}", machine.name))?;
-    Ok(())
-}
-
-/// Removes a machine.
-pub(super) async fn remove(client: &Client, name: &str) -> anyhow::Result<()> {
-    let nodes: Api<Node> = Api::all(client.clone());
-    let deleted = nodes.delete(name, &DeleteParams::default()).await;
-    deleted.with_context(|| format!("cannot remove {name}"))?;
-    Ok(())
-}
-
-/// Breaks a machine, or mends it.
-pub(super) async fn set_fault(client: &Client, name: &str, fault: Option<Fault>) -> anyhow::Result<()> {
-    let fault = fault.map(|fault| match fault {
+/// The same fault in the machines' own words.
+pub(super) fn fault(fault: Fault) -> simulated::Fault {
+    match fault {
         Fault::KubeletDead => simulated::Fault::KubeletDead,
         Fault::PowerOff => simulated::Fault::PowerOff,
         Fault::NotReady => simulated::Fault::NotReady,
-    });
-    let value = fault.map_or(Value::Null, |fault| json!(fault.as_str()));
-    let change = json!({ "metadata": { "annotations": { (BROKEN): value } } });
-    let nodes: Api<Node> = Api::all(client.clone());
-    let patched = nodes
-        .patch(name, &PatchParams::default(), &Patch::Merge(change))
-        .await;
-    patched.with_context(|| format!("cannot change {name}"))?;
-    Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_shortens_containers_heartbeats_and_the_wait_for_silent_nodes_alike() {
+        let (usual, fast) = (settings(1.0), settings(10.0));
+        let times = |s: &Settings| [s.pace.start, s.pace.stop, s.lease_every, s.unknown_after];
+        for (usual, fast) in times(&usual).into_iter().zip(times(&fast)) {
+            assert_eq!(usual, fast * 10);
+        }
+    }
 }

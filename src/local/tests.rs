@@ -125,6 +125,11 @@ fn a_data_directory_keeps_what_was_there_and_has_one_user_at_a_time() {
 }
 
 #[test]
+fn the_tour_plays_to_its_end() {
+    Folder::new("tour").local(&["--tour", "--speed", "5"]).unwrap();
+}
+
+#[test]
 fn an_address_in_use_is_said_so() {
     let folder = Folder::new("port");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -16,6 +16,7 @@ use super::terminal::say;
 use super::{machines, manifests, steady};
 use crate::api::{ContainerInstance, DesiredStatus, EcsService, LastStatus, Task};
 use crate::cli::local::MachineArgs;
+use crate::simulated;
 
 /// Longest time that a step may take.
 const STEP: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub(super) async fn play(client: &Client, machine: &MachineArgs) -> anyhow::Resu
         .await?;
     show("ecs-operator local add node-4");
     let added = machines::machine("node-4".to_owned(), "us-east-1a", machine)?;
-    machines::add(client, &added).await?;
+    simulated::add(client, &added).await?;
     tour.until("four daemon tasks", || tour.running("agent", 4))
         .await?;
     tour.until("replicas beside them", || tour.beside("node-4"))
