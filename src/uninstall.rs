@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition, labels};
+use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition};
 use crate::cli::UninstallArgs;
 use crate::report::apply::HOLD_BUDGET;
 use crate::report::floor::floor_of;
@@ -37,12 +37,12 @@ pub async fn run(args: UninstallArgs) -> anyhow::Result<()> {
 /// Goes through all kinds, whatever becomes of one: what can be released is.
 async fn release_all(client: &Client) -> anyhow::Result<()> {
     let kinds = [
-        release::<EcsService>(client, None).await,
-        release::<Task>(client, None).await,
-        release::<Pod>(client, Some(labels::TASK)).await,
-        release::<ContainerInstance>(client, None).await,
-        release::<TaskDefinition>(client, None).await,
-        release::<EcsCluster>(client, None).await,
+        release::<EcsService>(client).await,
+        release::<Task>(client).await,
+        release::<Pod>(client).await,
+        release::<ContainerInstance>(client).await,
+        release::<TaskDefinition>(client).await,
+        release::<EcsCluster>(client).await,
         drop_budgets(client).await,
     ];
     let left: Vec<String> = kinds.iter().filter_map(Left::told).collect();
@@ -148,13 +148,12 @@ async fn drop_budgets(client: &Client) -> Left {
 }
 
 /// Takes our finalizers off all objects of a kind.
-async fn release<K>(client: &Client, label: Option<&str>) -> Left
+async fn release<K>(client: &Client) -> Left
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let mut left = Left::of(&K::kind(&()));
     let mut params = ListParams::default().limit(500);
-    params.label_selector = label.map(ToOwned::to_owned);
     let mut released = 0usize;
     loop {
         let page = match ask(Api::<K>::all(client.clone()).list(&params)).await {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::history::Record;
-use crate::api::{self, ContainerInstance, labels};
+use crate::api::{self, ContainerInstance};
 use crate::domain::records::{DesiredStatus, HealthStatus, InstanceStatus, LastStatus, ServiceRef, StopCode};
 use crate::plan::world::Key;
 
@@ -141,16 +141,15 @@ pub(super) fn task(object: Option<&Value>) -> Result<Task, serde_json::Error> {
 
 pub(super) fn pod(found: &core::Pod) -> Pod {
     let meta = &found.metadata;
-    let name = meta.labels.as_ref().and_then(|l| l.get(labels::TASK));
     let mut owners = meta.owner_references.iter().flatten();
     let owner = owners.find(|o| {
         o.controller == Some(true)
             && o.kind == "Task"
             && o.api_version.starts_with(&format!("{}/", api::GROUP))
     });
-    let task = name.zip(owner).map(|(name, owner)| {
+    let task = owner.map(|owner| {
         (
-            Key::new(meta.namespace.clone().unwrap_or_default(), name.clone()),
+            Key::new(meta.namespace.clone().unwrap_or_default(), owner.name.clone()),
             owner.uid.clone(),
         )
     });

@@ -15,7 +15,7 @@ use super::tolerations::tolerations;
 /// Tells cluster-autoscaler that the Pod does not keep its node.
 const AUTOSCALER_DAEMON: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod";
 /// Hex digits of the Task's uid in the Pod's name.
-const UID_DIGITS: usize = 8;
+pub(super) const UID_DIGITS: usize = 8;
 
 /// What a Pod is made of.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +35,17 @@ pub struct PodInput<'a> {
 /// Name of a task's Pod: the task's name and the first 8 hex digits of its uid. `None` before the API server gave it one.
 #[must_use]
 pub fn pod_name(task: &Task) -> Option<String> {
-    let name = task.metadata.name.as_deref()?;
-    let uid = task.metadata.uid.as_deref()?;
+    pod_name_for(task.metadata.name.as_deref()?, task.metadata.uid.as_deref()?)
+}
+
+/// Name of the Pod of the task with this name and uid. `None` if the uid has too few hex digits.
+pub(super) fn pod_name_for(task: &str, uid: &str) -> Option<String> {
     let digits: String = uid
         .chars()
         .filter(char::is_ascii_hexdigit)
         .take(UID_DIGITS)
         .collect();
-    (digits.len() == UID_DIGITS).then(|| format!("{name}-{}", digits.to_ascii_lowercase()))
+    (digits.len() == UID_DIGITS).then(|| format!("{task}-{}", digits.to_ascii_lowercase()))
 }
 
 /// Builds the one Pod of a task. (design F5)

@@ -14,11 +14,17 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
-use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, labels};
-use crate::build::effective_request;
+use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition};
+use crate::build::{effective_request, named_for, owner};
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
 use store::{Store, key_of};
+
+/// The Task that a Pod may be the own Pod of, whatever became of the Pod's labels and owners. (F5)
+pub fn task_of(pod: &Pod) -> Option<Key> {
+    let task = named_for(pod)?;
+    Some(Key::new(pod.namespace().unwrap_or_default(), task))
+}
 
 /// All stores, and the world made of them.
 #[derive(Debug)]
@@ -172,13 +178,13 @@ impl Cache {
         }
     }
 
-    /// What Pods on a node take that have no entry in this ledger: those that are not ours, and any of ours that
-    /// runs without a share.
-    pub fn foreign(&self, node: &str, reserved: impl Fn(&str, &str) -> bool) -> Resources {
+    /// What Pods on a node take that have no entry in this ledger, asked for by task and uid: those that are not ours,
+    /// copies of ours, and any of ours that runs without a share. (I1)
+    pub fn foreign(&self, node: &str, reserved: impl Fn(&Key, &str) -> bool) -> Resources {
         let pods = self.pods.group(node);
         let foreign = pods.iter().filter(|pod| !node::pod_ended(pod)).filter(|pod| {
-            let task = pod.metadata.labels.as_ref().and_then(|l| l.get(labels::TASK));
-            !task.is_some_and(|task| reserved(pod.metadata.namespace.as_deref().unwrap_or_default(), task))
+            let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+            !owner(pod).is_some_and(|owner| reserved(&Key::new(namespace, owner.task), owner.uid))
         });
         let requests: Vec<Resources> = foreign
             .filter_map(|pod| pod.spec.as_ref())
@@ -191,6 +197,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -210,5 +217,46 @@ mod tests {
         cache.clusters_changed();
         let world = cache.snapshot(Timestamp::UNIX_EPOCH, 0);
         assert!(world.leaving_namespaces.iter().eq(["going"]));
+    }
+
+    fn pod(name: &str, uid: &str) -> Value {
+        let owner = json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "name": "t1",
+            "uid": uid, "controller": true });
+        json!({ "metadata": { "name": name, "namespace": "shop", "uid": name, "resourceVersion": "1",
+                "labels": { "ecs-operator.dev/task": "t1" }, "ownerReferences": [owner] },
+            "spec": { "nodeName": "n1", "containers": [{ "name": "app",
+                "resources": { "requests": { "cpu": "500m" } } }] } })
+    }
+
+    /// CPU units that count as foreign beside the share of t1, whose uid begins with eight times `a`.
+    fn foreign(pod: &Value) -> i64 {
+        let cache = Cache::default();
+        cache.pods.put(serde_json::from_value(pod.clone()).unwrap());
+        let reserved = |task: &Key, uid: &str| *task == Key::new("shop", "t1") && uid == "aaaaaaaa-1";
+        cache.foreign("n1", reserved).cpu
+    }
+
+    #[test]
+    fn a_copy_of_a_tasks_pod_is_foreign_whatever_its_labels_say_i1() {
+        assert_eq!(foreign(&pod("t1-aaaaaaaa", "aaaaaaaa-1")), 0, "its own");
+        assert_eq!(foreign(&pod("t1-copy", "aaaaaaaa-1")), 512);
+        assert_eq!(foreign(&pod("t1-bbbbbbbb", "aaaaaaaa-1")), 512);
+        assert_eq!(
+            foreign(&pod("t1-bbbbbbbb", "bbbbbbbb-1")),
+            512,
+            "of a namesake (F4)"
+        );
+        let mut copy = pod("t1-copy", "aaaaaaaa-1");
+        copy["metadata"]["ownerReferences"] = json!([]);
+        assert_eq!(foreign(&copy), 512);
+    }
+
+    #[test]
+    fn a_tasks_pod_that_lost_its_label_is_its_own_still_and_counted_once_i1_f5() {
+        let mut bare = pod("t1-aaaaaaaa", "aaaaaaaa-1");
+        bare["metadata"]["labels"] = json!({});
+        assert_eq!(foreign(&bare), 0);
+        let bare = serde_json::from_value(bare).unwrap();
+        assert_eq!(task_of(&bare), Some(Key::new("shop", "t1")));
     }
 }

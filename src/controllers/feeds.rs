@@ -12,11 +12,12 @@ use super::Context;
 use super::queue::{Mirror, Queues};
 use super::task::author;
 use crate::api::{
-    ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition, labels,
+    ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition,
 };
-use crate::cache::Cache;
+use crate::build;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
+use crate::cache::{Cache, task_of};
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
@@ -109,16 +110,16 @@ impl Wiring {
 
     fn pod(&self, change: &Change<Pod>) {
         let pod = change.object();
-        if let Some(task) = pod.labels().get(labels::TASK) {
-            self.queues
-                .tasks
-                .push(Key::new(pod.namespace().unwrap_or_default(), task));
+        if let Some(task) = task_of(pod) {
+            self.queues.tasks.push(task);
         }
         if let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.as_ref()) {
             let ended = crate::cache::node::pod_ended(pod);
             let settled = match change {
                 Change::Put(Some(old), _) => {
-                    crate::cache::node::pod_ended(old) == ended && old.spec == pod.spec
+                    crate::cache::node::pod_ended(old) == ended
+                        && old.spec == pod.spec
+                        && build::owner(old) == build::owner(pod)
                 }
                 Change::Put(None, _) | Change::Removed(_) => false,
             };
@@ -374,4 +375,48 @@ pub fn start(
         ours.clone(),
         Wiring::budget
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::runtime::metrics::Metrics;
+
+    fn wiring() -> Wiring {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>("nothing is asked for")
+        });
+        let cache = Arc::new(Cache::default());
+        let ledger = Ledger::new(Client::new(service, "default"), cache.clone(), Metrics::default());
+        Wiring {
+            cache,
+            queues: Arc::default(),
+            ledger,
+            mirrors: Mirrors {
+                nodes: Mirror::new().0,
+                instances: Mirror::new().0,
+                services: Mirror::new().0,
+                tasks: Mirror::new().0,
+                definitions: Mirror::new().0,
+                clusters: Mirror::new().0,
+            },
+        }
+    }
+
+    fn pod(name: &str, phase: &str, labels: &Value) -> Arc<Pod> {
+        let pod = json!({ "metadata": { "name": name, "namespace": "shop", "labels": labels },
+            "spec": { "nodeName": "n1", "containers": [] }, "status": { "phase": phase } });
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_pod_that_lost_its_label_is_its_tasks_business_still_f5() {
+        let wiring = wiring();
+        let old = pod("t1-aaaaaaaa", "Running", &json!({}));
+        let new = pod("t1-aaaaaaaa", "Succeeded", &json!({}));
+        wiring.pod(&Change::Put(Some(old), new));
+        assert_eq!(wiring.queues.tasks.take(), Some(Key::new("shop", "t1")));
+    }
 }

@@ -15,11 +15,12 @@ use tracing::{debug, error};
 use super::Context;
 use super::errors::Error;
 use crate::api::{
-    ContainerInstance, ContainerInstanceStatus, EcsCluster, InstanceStatus, TaskSpec, finalizers, labels,
+    ContainerInstance, ContainerInstanceStatus, EcsCluster, InstanceStatus, TaskSpec, finalizers,
 };
 use crate::build;
 use crate::cache::convert;
 use crate::cache::node::{describe as describe_node, pod_ended};
+use crate::cache::task_of;
 use crate::domain::records::{DesiredStatus, Reservation, SchedulingStrategy, StopCode};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
@@ -245,13 +246,12 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
 /// The backstop: a Pod of ours whose Task is gone is deleted, and let go once it has ended. (F5)
 async fn end_orphans(context: &Context, instance: &str, node_exists: bool) {
     for pod in context.cache.pods.group(instance) {
-        let Some(task) = pod.labels().get(labels::TASK) else {
-            continue;
-        };
         if !pod.finalizers().iter().any(|f| f == finalizers::POD) {
             continue;
         }
-        let key = Key::new(pod.namespace().unwrap_or_default(), task);
+        let Some(key) = task_of(&pod) else {
+            continue;
+        };
         let owned = context
             .cache
             .tasks

@@ -60,7 +60,7 @@ impl Queue {
         }
     }
 
-    fn take(&self) -> Option<Key> {
+    pub(super) fn take(&self) -> Option<Key> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = waiting.order.pop_front()?;
         waiting.members.remove(&key);

@@ -25,8 +25,8 @@ pub struct Bound {
     pub expects_share: bool,
 }
 
-/// Sums what foreign Pods take, given which tasks (namespace, name) have a share.
-pub type Foreign<'a> = dyn Fn(&dyn Fn(&str, &str) -> bool) -> Resources + 'a;
+/// Sums what foreign Pods take, given which tasks (key, uid) have a share.
+pub type Foreign<'a> = dyn Fn(&dyn Fn(&Key, &str) -> bool) -> Resources + 'a;
 
 /// What is known around an instance.
 pub struct Surroundings<'a> {
@@ -58,7 +58,10 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     restore(&mut next, around);
     let member = membership::settle(&mut next, &old, around);
     let entries = next.reservations.clone();
-    let reserved = |namespace: &str, task: &str| entries.iter().any(|r| r.is_for(namespace, task));
+    let reserved = |task: &Key, uid: &str| {
+        let mut entries = entries.iter();
+        entries.any(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))
+    };
     next.foreign = (around.foreign)(&reserved);
     next.remaining_resources = shown(&left(&next));
     let count = |started: bool| {

@@ -1,5 +1,7 @@
 //! Pods: one per Task, ever (F5). Created by POST only, under the rules of F2.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
@@ -9,7 +11,8 @@ use tracing::debug;
 use super::fence::AUTHORISATION;
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, Ledger, post};
-use crate::api::{Task, finalizers, labels};
+use crate::api::{ContainerInstance, Task, finalizers, labels};
+use crate::build::named_for;
 use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
 use crate::plan::world::Key;
@@ -44,7 +47,7 @@ impl Ledger {
         let uid = task.uid().unwrap_or_default();
         let key = key_of(task);
         let instance = task.spec.container_instance.clone().unwrap_or_default();
-        let holds = |object: &crate::api::ContainerInstance| {
+        let holds = |object: &ContainerInstance| {
             let entries = object.status.iter().flat_map(|s| &s.reservations);
             entries
                 .into_iter()
@@ -111,16 +114,31 @@ impl Ledger {
         outcome
     }
 
-    /// Whether the API server itself shows no Pod of a task of that name that has not ended. No certain answer is no.
+    /// Whether the API server itself shows no Pod of a task of that name that has not ended. No certain answer is no. Asked
+    /// for by label and, since anybody can take a label off, by the nodes where the task has a share; what is its own, the
+    /// Pod's name says. (F1)
     pub async fn pods_ended(&self, task: &Key) -> bool {
         let api = self.pods(&task.namespace);
-        let of_task = ListParams::default().labels(&format!("{}={}", labels::TASK, task.name));
-        let Some(list) = self.send("pod_get", api.list(&of_task)).await.applied() else {
-            return false;
+        let labelled = ListParams::default().labels(&format!("{}={}", labels::TASK, task.name));
+        let instances = self.cache.instances.all();
+        let holds = |object: &&Arc<ContainerInstance>| {
+            let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+            entries.any(|r| r.is_for(&task.namespace, &task.name))
         };
-        let ended = list.items.iter().all(pod_ended);
-        for pod in list.items {
-            self.cache.pods.put(pod);
+        let on_nodes = instances.iter().filter(holds).map(|object| {
+            let here = format!("spec.nodeName={}", object.name_any());
+            ListParams::default().fields(&here)
+        });
+        let mut ended = true;
+        for params in std::iter::once(labelled).chain(on_nodes) {
+            let Some(list) = self.send("pod_get", api.list(&params)).await.applied() else {
+                return false;
+            };
+            let own = |pod: &Pod| named_for(pod) == Some(task.name.as_str());
+            for pod in list.items.into_iter().filter(own) {
+                ended &= pod_ended(&pod);
+                self.cache.pods.put(pod);
+            }
         }
         ended
     }

@@ -16,6 +16,13 @@ fn pods(items: &[Value]) -> Value {
     json!({ "metadata": {}, "items": items })
 }
 
+/// The API server shows no Pod of t1: neither by label nor on n1.
+async fn no_pod(server: &mut Server) {
+    for _ in 0..2 {
+        server.expect(GET, PODS).await.is(&pods(&[]));
+    }
+}
+
 /// n1 holds a share for t1, which nobody wants or sees, and has been looked at for long enough.
 async fn unseen() -> (Scene, Server, Value) {
     let (scene, mut server) = begin();
@@ -41,6 +48,13 @@ async fn a_share_whose_task_cannot_be_found_goes_only_after_its_name_was_taken()
         let asked = server.expect(GET, PODS).await;
         assert!(
             asked.query.contains("labelSelector=ecs-operator.dev%2Ftask%3Dt1"),
+            "{}",
+            asked.query
+        );
+        asked.is(&pods(&[]));
+        let asked = server.expect(GET, PODS).await;
+        assert!(
+            asked.query.contains("fieldSelector=spec.nodeName%3Dn1"),
             "{}",
             asked.query
         );
@@ -90,7 +104,7 @@ async fn the_late_create_of_a_task_that_was_given_up_makes_nothing() {
 async fn a_tombstone_that_loses_to_the_real_create_leaves_the_share_to_the_task() {
     let (scene, mut server, _) = unseen().await;
     let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
-        server.expect(GET, PODS).await.is(&pods(&[]));
+        no_pod(&mut server).await;
         server.expect(POST, TASKS).await.exists();
         server.expect(GET, TASK).await.is(&task_at(13, "other.1"));
         server.hears_nothing().await;
@@ -108,6 +122,7 @@ async fn nothing_is_given_up_while_a_pod_of_the_task_runs_or_may_run() {
             let asked = server.expect(GET, PODS).await;
             if certain {
                 asked.is(&pods(&[pod_at(13, "Running")]));
+                server.expect(GET, PODS).await.is(&pods(&[]));
             } else {
                 asked.fails(500, "InternalError", "no");
             }
@@ -119,19 +134,45 @@ async fn nothing_is_given_up_while_a_pod_of_the_task_runs_or_may_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_given_up_while_a_pod_runs_that_lost_its_label_and_a_copy_that_has_it_keeps_nothing() {
+    let mut bare = pod_at(13, "Running");
+    bare["metadata"]["labels"] = json!({});
+    let mut other = pod_at(12, "Running");
+    other["metadata"]["name"] = json!("t2-aaaaaaaa");
+    let mut copy = pod_at(12, "Running");
+    copy["metadata"]["name"] = json!("t1-copy");
+    let (scene, mut server, _) = unseen().await;
+    let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
+        server.expect(GET, PODS).await.is(&pods(&[]));
+        server.expect(GET, PODS).await.is(&pods(&[other.clone(), bare]));
+        server.hears_nothing().await;
+    });
+    looked.unwrap();
+    let (scene, mut server, _) = unseen().await;
+    let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
+        server.expect(GET, PODS).await.is(&pods(&[copy.clone()]));
+        server.expect(GET, PODS).await.is(&pods(&[copy, other]));
+        server.expect(POST, TASKS).await.exists();
+        server.expect(GET, TASK).await.is(&task_at(13, "other.1"));
+        server.hears_nothing().await;
+    });
+    looked.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_a_namespace_that_is_going_away_the_share_goes_after_the_whole_wait() {
     let (scene, mut server, instance) = unseen().await;
     scene.cache.namespaces.put(from(&namespace_going()));
     let refused = "namespace is being terminated";
     let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
-        server.expect(GET, PODS).await.is(&pods(&[]));
+        no_pod(&mut server).await;
         server.expect(POST, TASKS).await.fails(403, "Forbidden", refused);
         server.hears_nothing().await;
     });
     looked.unwrap();
     tokio::time::advance(FENCE).await;
     let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
-        server.expect(GET, PODS).await.is(&pods(&[]));
+        no_pod(&mut server).await;
         server.expect(POST, TASKS).await.fails(403, "Forbidden", refused);
         let asked = server.expect(PATCH, INSTANCE_STATUS).await.on(&instance);
         let freed = patched(&instance, &asked.body, 15);
@@ -146,7 +187,7 @@ async fn a_tombstone_that_is_refused_elsewhere_gives_nothing_up() {
     let (scene, mut server, _) = unseen().await;
     tokio::time::advance(FENCE).await;
     let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
-        server.expect(GET, PODS).await.is(&pods(&[]));
+        no_pod(&mut server).await;
         server
             .expect(POST, TASKS)
             .await

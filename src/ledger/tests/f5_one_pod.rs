@@ -113,9 +113,13 @@ async fn the_backstop_deletes_a_pod_that_runs_for_a_stopped_task_if_the_api_serv
 
 #[tokio::test(start_paused = true)]
 async fn the_backstop_deletes_a_pod_without_a_task_if_the_api_server_shows_none_either() {
-    for gone in [false, true] {
+    for (gone, labelled) in [(false, true), (true, true), (false, false), (true, false)] {
         let (scene, mut server) = begin();
-        scene.knows_pod(&pod_at(10, "Running"));
+        let mut pod = pod_at(10, "Running");
+        if !labelled {
+            pod["metadata"]["labels"] = json!({});
+        }
+        scene.knows_pod(&pod);
         let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
             let asked = server.expect(GET, TASK).await;
             if gone {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::*;
 use crate::domain::resources::{Lack, Resources};
@@ -198,4 +198,37 @@ async fn a_newer_ledger_is_left_alone_and_an_event_says_so_once() {
     outcome.unwrap();
     let verdicts = scene.ledger.reserve("n1", &[ask("a")]).await;
     assert_eq!(verdicts, Outcome::Applied(vec![Some(Denied::NotActive)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_tasks_pod_takes_room_and_its_own_takes_none_beside_its_share_i1() {
+    for (name, labels, foreign) in [
+        (
+            "t1-aaaaaaaa",
+            json!({ "ecs-operator.dev/task": "t1" }),
+            Value::Null,
+        ),
+        ("t1-aaaaaaaa", json!({}), Value::Null),
+        ("t1-copy", json!({ "ecs-operator.dev/task": "t1" }), json!(512)),
+    ] {
+        let (scene, mut server) = begin();
+        let instance = instance_at(11, &["t1"]);
+        scene.knows_instance(&instance);
+        scene.knows_task(&task_at(12, "other.1"));
+        let mut pod = pod_at(13, "Running");
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["labels"] = labels;
+        pod["metadata"]["finalizers"] = json!([]);
+        if name == "t1-copy" {
+            pod["metadata"]["ownerReferences"] = json!([]);
+        }
+        scene.knows_pod(&pod);
+        let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
+            let asked = server.expect(PATCH, INSTANCE_STATUS).await.on(&instance);
+            assert_eq!(asked.body["status"]["foreign"]["cpu"], foreign, "{pod}");
+            let described = patched(&instance, &asked.body, 14);
+            asked.is(&described);
+        });
+        looked.unwrap();
+    }
 }
