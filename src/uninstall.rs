@@ -19,8 +19,8 @@ use tracing::{info, warn};
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition};
 use crate::cli::UninstallArgs;
-use crate::report::apply::HOLD_BUDGET;
 use crate::report::floor::floor_of;
+use crate::report::hold::HOLD_BUDGET;
 use crate::runtime::client;
 
 /// Longest wait for an answer, tries again included.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 
-use crate::api::{EcsCluster, Task, TaskDefinition, finalizers, labels};
+use crate::api::{EcsCluster, Task, TaskDefinition, TaskSpec, finalizers, labels};
 
 use super::demand::Sizes;
 use super::template::template;
@@ -99,7 +99,7 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
         metadata: ObjectMeta {
             name: Some(name),
             namespace: Some(namespace),
-            labels: Some(pod_labels(input)),
+            labels: Some(pod_labels(task)),
             annotations: (!annotations.is_empty()).then_some(annotations),
             finalizers: Some(vec![finalizers::POD.to_owned()]),
             owner_references: Some(vec![OwnerReference {
@@ -113,10 +113,15 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     })
 }
 
-/// Our labels. Daemon and run-once Pods are held: the eviction API must not touch them before their turn.
-fn pod_labels(input: &PodInput<'_>) -> BTreeMap<String, String> {
-    let task = input.task;
-    let service = task.spec.service.as_ref();
+/// Whether a task's Pod is held: daemons and run-once tasks, which the eviction API must not touch before their turn.
+#[must_use]
+pub fn held(task: &TaskSpec) -> bool {
+    task.service.as_ref().is_none_or(|service| service.daemon)
+}
+
+/// Our labels on the Pod of a task, on which budgets and selectors rest.
+#[must_use]
+pub fn pod_labels(task: &Task) -> BTreeMap<String, String> {
     let mut result = BTreeMap::from([
         (labels::CLUSTER.to_owned(), task.spec.cluster.clone()),
         (
@@ -124,10 +129,10 @@ fn pod_labels(input: &PodInput<'_>) -> BTreeMap<String, String> {
             task.metadata.name.clone().unwrap_or_default(),
         ),
     ]);
-    if let Some(service) = service {
+    if let Some(service) = &task.spec.service {
         result.insert(labels::SERVICE.to_owned(), service.name.clone());
     }
-    if input.daemon || service.is_none() {
+    if held(&task.spec) {
         result.insert(labels::HOLD.to_owned(), "true".to_owned());
     }
     result

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::hold;
 use super::queue::{Mirror, Queues};
 use super::task::author;
 use crate::api::{
@@ -246,8 +247,11 @@ impl Wiring {
         }
     }
 
-    /// A service's own budget that somebody changed or deleted is put right.
+    /// A budget of ours that somebody changed or deleted is put right.
     fn budget(&self, change: &Change<PodDisruptionBudget>) {
+        if let Some(task) = hold::concerned(&self.cache, change) {
+            self.queues.tasks.push(task);
+        }
         let budget = change.object();
         let settled = matches!(change, Change::Put(Some(old), new) if old.spec == new.spec);
         if let Some(service) = floor_of(&budget.name_any()).filter(|_| !settled) {

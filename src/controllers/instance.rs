@@ -14,6 +14,7 @@ use tracing::{debug, error};
 
 use super::Context;
 use super::errors::Error;
+use super::hold;
 use crate::api::{
     ContainerInstance, ContainerInstanceStatus, EcsCluster, InstanceStatus, TaskSpec, finalizers,
 };
@@ -84,6 +85,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         .await;
     let put_off = match outcome {
         Outcome::Applied(described) => {
+            for due in &described.given {
+                let namespace = &due.service.key.namespace;
+                context.applier.ensure_hold(namespace).await?;
+            }
             let lane = lane.or_else(|| (!described.given.is_empty()).then(|| context.ledger.lane().enter()));
             if context
                 .ledger
@@ -222,7 +227,10 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
         if let Some(spec) = wanted(&world, object, entry) {
             let ledger = &context.ledger;
             let looked = Instant::now();
-            if ledger.pods_ended(&key).await && ledger.still_reserved(&object.name_any(), &key).await {
+            if ledger.pods_ended(&key).await
+                && hold::ensure(context, &key.namespace, &spec).await.is_ok()
+                && ledger.still_reserved(&object.name_any(), &key).await
+            {
                 ledger.create_and_run(&key, spec, looked).await;
             }
             continue;

@@ -5,6 +5,7 @@ pub mod definition;
 mod ended;
 pub mod errors;
 pub mod feeds;
+mod hold;
 pub mod instance;
 pub mod node;
 pub mod queue;

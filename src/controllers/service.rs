@@ -85,7 +85,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     context.metrics.planned("start", plan.start.len());
     context.metrics.planned("stop", plan.stop.len());
     if !plan.start.is_empty() || world.tasks_of(&service.uid).any(|task| task.alive()) {
-        context.applier.ensure_hold(&key.namespace).await;
+        context.applier.ensure_hold(&key.namespace).await?;
     }
     let report = context.ledger.commit(&world, &object, &service, &plan).await;
     for instance in &report.release {

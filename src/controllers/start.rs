@@ -6,6 +6,7 @@ use tracing::info;
 
 use super::Context;
 use super::errors::Error;
+use super::hold;
 use super::instance::live_node;
 use super::task::{SOON, author, checked, mirror, pod_of, stop};
 use crate::api::{StopCode, Task};
@@ -34,7 +35,9 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
         return stop(context, task, StopCode::TerminationNotice, &reason).await;
     }
     if let Some(pod) = pod_of(context, task) {
-        return mirror(context, task, &pod).await;
+        let kept = hold::keep(context, task, &pod).await;
+        let action = mirror(context, task, &pod).await?;
+        return kept.map(|()| action);
     }
     let uid = task.uid().unwrap_or_default();
     if let Some(had) = task.status.as_ref().and_then(|s| s.pod.clone()) {
@@ -80,6 +83,7 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
     if !share && let Some(action) = admit(context, task, &instance).await? {
         return Ok(action);
     }
+    hold::ensure(context, &key.namespace, &task.spec).await?;
     match permit {
         PodPermit::Wait(left) => Ok(Action::requeue(left)),
         PodPermit::Create => {

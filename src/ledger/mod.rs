@@ -3,7 +3,7 @@
 //! - [`instance`]: reserve, release and describe: ContainerInstance status.
 //! - [`service`]: the planning write: EcsService status.
 //! - [`task`]: create, tombstone, authorise, stop and end Tasks.
-//! - [`pod`]: create, delete and let go of Pods.
+//! - [`pod`]: create, relabel, delete and let go of Pods.
 //! - [`carried_over`]: stops that were decided on and not carried out.
 //! - [`commit`]: a whole plan in the order allocate, reserve, create, run.
 //!

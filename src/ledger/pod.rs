@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::fence::AUTHORISATION;
 use super::outcome::Outcome;
 use super::{FIELD_MANAGER, Ledger, post};
 use crate::api::{ContainerInstance, Task, finalizers, labels};
-use crate::build::named_for;
+use crate::build::{self, named_for};
 use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
 use crate::plan::world::Key;
@@ -162,6 +162,32 @@ impl Ledger {
                     self.cache.pods.put(object);
                 }
             })
+    }
+
+    /// Puts labels of ours back that a Pod has lost; others' labels are theirs. Nothing is written while none is
+    /// missing. (DAEMON-43, DAEMON-44)
+    pub async fn relabel_pod(&self, task: &Task, pod: &Pod) -> Outcome<()> {
+        let mut lost = build::pod_labels(task);
+        lost.retain(|label, value| pod.labels().get(label) != Some(value));
+        if lost.is_empty() {
+            return Outcome::Applied(());
+        }
+        let change = json!({
+            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": lost },
+        });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.pods(&pod.namespace().unwrap_or_default());
+        let name = pod.name_any();
+        let outcome = self
+            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
+            .await;
+        outcome.map(|answer| {
+            info!(task = %key_of(task), pod = name, ?lost, "put back labels that the Pod had lost");
+            self.cache.pods.put(answer);
+        })
     }
 
     /// Lets a Pod go whose end is recorded: its finalizer is taken off. (F5)

@@ -19,6 +19,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::floor::{floor, floor_name, same_floor};
+use super::hold::{HOLD_BUDGET, hold, same_hold};
 use super::taint;
 use crate::api::{
     ContainerInstance, EcsCluster, EcsClusterStatus, EcsService, TaskDefinition, TaskDefinitionStatus,
@@ -31,8 +32,6 @@ use crate::plan::world::Key;
 
 /// Field manager of what is not placement.
 pub const FIELD_MANAGER: &str = "ecs-operator";
-/// Name of the PodDisruptionBudget that holds Pods until the operator stops them in their turn.
-pub const HOLD_BUDGET: &str = "ecs-operator-hold";
 
 /// The writer of what is not placement. Clones share everything.
 #[derive(Clone)]
@@ -210,38 +209,55 @@ impl Applier {
         self.status(&api, object, object.status.as_ref(), next).await
     }
 
-    /// Makes sure that held Pods of a namespace can't be evicted: the operator stops them in their turn. (DAEMON-43)
-    pub async fn ensure_hold(&self, namespace: &str) {
-        if self
-            .cache
-            .budgets
-            .get(&Key::new(namespace, HOLD_BUDGET))
-            .is_some()
-        {
-            return;
+    /// Makes sure that held Pods of a namespace can't be evicted: the operator stops them in their turn. A budget that
+    /// somebody changed is put right. If the API server refuses it, nothing waits for it. (DAEMON-43, DAEMON-44)
+    ///
+    /// # Errors
+    /// There was no certain answer, or the budget moved meanwhile.
+    pub async fn ensure_hold(&self, namespace: &str) -> Result<(), Error> {
+        let living = self.cache.namespaces.named(namespace);
+        if living.is_none_or(|n| n.metadata.deletion_timestamp.is_some()) {
+            return Ok(());
         }
-        let budget = json!({
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": {
-                "name": HOLD_BUDGET,
-                "namespace": namespace,
-                "labels": { "app.kubernetes.io/managed-by": "ecs-operator" },
-            },
-            "spec": { "minAvailable": i32::MAX, "selector": { "matchLabels": { labels::HOLD: "true" } } },
-        });
+        let (known, wanted) = (
+            self.cache.budgets.get(&Key::new(namespace, HOLD_BUDGET)),
+            hold(namespace),
+        );
+        if known.as_deref().is_some_and(same_hold) {
+            return Ok(());
+        }
         let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), namespace);
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        match self
-            .send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(budget)))
-            .await
-        {
-            Outcome::Applied(budget) => drop(self.cache.budgets.put(budget)),
-            other => warn!(
-                namespace,
-                outcome = other.label(),
-                "cannot make the PodDisruptionBudget that holds daemons"
-            ),
+        // applying does not take off what others put in, such as a maxUnavailable
+        let change = known.as_ref().and_then(|known| {
+            let (uid, version) = (known.uid()?, known.resource_version()?);
+            patch::conditional("spec", &known.spec, &wanted.spec, &uid, &version)
+        });
+        let sent = if let Some(change) = change {
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            self.send(api.patch(HOLD_BUDGET, &params, &Patch::Merge(change)))
+                .await
+        } else {
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            self.send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(&wanted)))
+                .await
+        };
+        match sent {
+            Outcome::Refused(text) => {
+                warn!(
+                    namespace,
+                    text,
+                    "cannot write the PodDisruptionBudget that holds Pods: they can be evicted out of turn"
+                );
+                Ok(())
+            }
+            other => {
+                self.cache.budgets.put(other.certain()?);
+                info!(namespace, "wrote the PodDisruptionBudget that holds Pods");
+                Ok(())
+            }
         }
     }
 

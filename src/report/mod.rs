@@ -3,4 +3,5 @@
 pub mod apply;
 pub mod cluster;
 pub mod floor;
+pub mod hold;
 pub mod taint;

@@ -59,8 +59,10 @@ fn stored(spec: TaskDefinitionSpec) -> TaskDefinition {
 }
 
 fn build(spec: TaskDefinitionSpec, settings: &Value, daemon: bool) -> Result<Pod, Vec<String>> {
+    let mut task = task();
+    task.spec.service.as_mut().unwrap().daemon = daemon;
     pod(&PodInput {
-        task: &task(),
+        task: &task,
         definition: &stored(spec),
         cluster: &cluster(settings),
         daemon,

@@ -7,7 +7,7 @@ use super::script::Server;
 use crate::ledger::fence::AUTHORISATION;
 
 /// Service web as a daemon whose deployment is made.
-fn daemon() -> Value {
+pub(super) fn daemon() -> Value {
     let mut service = service_at(20, 0);
     service["spec"] =
         json!({ "cluster": "default", "taskDefinition": "web:1", "schedulingStrategy": "DAEMON" });

@@ -10,6 +10,7 @@ mod f2_authorise;
 mod f3_fence;
 mod f4_names;
 mod f5_one_pod;
+mod held;
 mod lane;
 mod leaving;
 mod life;

@@ -72,6 +72,7 @@ pub(super) fn begin() -> (Scene, Server) {
     };
     scene.cache.nodes.put(from(&node()));
     scene.cache.namespaces.put(from(&namespace()));
+    scene.cache.budgets.put(from(&budget()));
     scene.cache.clusters.put(from(&cluster()));
     scene.cache.clusters_changed();
     let definition = scene.cache.definitions.put(from(&definition())).unwrap();
@@ -154,6 +155,12 @@ pub(super) fn namespace() -> Value {
         "metadata": { "name": NAMESPACE, "uid": "ns-1", "resourceVersion": "1" } })
 }
 
+/// The budget that holds Pods, as the operator made it.
+pub(super) fn budget() -> Value {
+    let made = serde_json::to_value(crate::report::hold::hold(NAMESPACE)).unwrap();
+    stored(&made, "b-1", 1)
+}
+
 /// The namespace while it is being deleted.
 pub(super) fn namespace_going() -> Value {
     let mut going = namespace();
@@ -226,7 +233,8 @@ pub(super) fn pod_at(version: u64, phase: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "t1-aaaaaaaa", "namespace": NAMESPACE, "uid": "p-1",
             "resourceVersion": version.to_string(), "finalizers": ["ecs-operator.dev/pod"],
-            "labels": { "ecs-operator.dev/task": "t1" },
+            "labels": { "ecs-operator.dev/task": "t1", "ecs-operator.dev/cluster": "default",
+                "ecs-operator.dev/hold": "true" },
             "ownerReferences": [{ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "name": "t1",
                 "uid": UID, "controller": true }] },
         "spec": { "nodeName": "n1", "containers": [{ "name": "app", "image": "app:1",
