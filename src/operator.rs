@@ -14,18 +14,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition, all_crds};
+use crate::api::all_crds;
 use crate::cache::Cache;
 use crate::cli::RunArgs;
-use crate::controllers::feeds::{self, Mirrors};
-use crate::controllers::queue::{Mirror, run as control};
+use crate::controllers::feeds;
+use crate::controllers::queue::run as control;
 use crate::controllers::{Context, cluster, definition, instance, node, service, task};
 use crate::ledger::Ledger;
 use crate::report::apply::Applier;
 use crate::runtime::leader::{self, LeaseName};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::{admin, client, source};
-use k8s_openapi::api::core::v1::Node;
 
 /// Time for writes under way at the end.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -87,6 +86,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 /// Runs until `stop`, or until a part of it fails.
 pub async fn operate(setup: Setup, stop: CancellationToken) -> anyhow::Result<()> {
     check_crds(&setup.reader).await?;
+    operate_unchecked(setup, stop).await
+}
+
+/// [`operate`] without a look at the CRDs, for who starts many and has installed them.
+pub async fn operate_unchecked(setup: Setup, stop: CancellationToken) -> anyhow::Result<()> {
     // what fails inside ends this operator, and nothing else that hangs on `stop`
     let stop = stop.child_token();
     let metrics = Metrics::default();
@@ -210,29 +214,14 @@ fn start_controllers(
     context: &Arc<Context>,
     stop: &CancellationToken,
 ) {
-    let (nodes, node_reader) = Mirror::<Node>::new();
-    let (instances, instance_reader) = Mirror::<ContainerInstance>::new();
-    let (services, service_reader) = Mirror::<EcsService>::new();
-    let (tasks, task_reader) = Mirror::<Task>::new();
-    let (definitions, definition_reader) = Mirror::<TaskDefinition>::new();
-    let (clusters, cluster_reader) = Mirror::<EcsCluster>::new();
-    let mirrors = Mirrors {
-        nodes,
-        instances,
-        services,
-        tasks,
-        definitions,
-        clusters,
-    };
     let queues = &context.queues;
-    feeds::start(parts, reader, context, mirrors, stop);
+    feeds::start(parts, reader, context, stop);
     macro_rules! start {
-        ($name:literal, $concurrency:literal, $queue:ident, $reader:ident, $reconcile:expr) => {{
+        ($name:literal, $concurrency:literal, $queue:ident, $reconcile:expr) => {{
             let controller = control(
                 $name,
                 $concurrency,
                 queues.$queue.clone(),
-                $reader,
                 context.clone(),
                 $reconcile,
                 stop.clone(),
@@ -240,18 +229,12 @@ fn start_controllers(
             parts.spawn(after_sync(context.cache.clone(), stop.clone(), controller));
         }};
     }
-    start!("node", 16, nodes, node_reader, node::reconcile);
-    start!("instance", 32, instances, instance_reader, instance::reconcile);
-    start!("service", 8, services, service_reader, service::reconcile);
-    start!("task", 32, tasks, task_reader, task::reconcile);
-    start!(
-        "definition",
-        4,
-        definitions,
-        definition_reader,
-        definition::reconcile
-    );
-    start!("cluster", 4, clusters, cluster_reader, cluster::reconcile);
+    start!("node", 16, nodes, node::reconcile);
+    start!("instance", 32, instances, instance::reconcile);
+    start!("service", 8, services, service::reconcile);
+    start!("task", 32, tasks, task::reconcile);
+    start!("definition", 4, definitions, definition::reconcile);
+    start!("cluster", 4, clusters, cluster::reconcile);
 }
 
 /// Runs a controller once every store has its first list: nothing is planned before.

@@ -52,6 +52,7 @@ pub async fn run<K>(
             follow(&api, &scope, store, trim, &changed, version).await
         };
         let result = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             result = round => result,
         };
@@ -62,6 +63,7 @@ pub async fn run<K>(
             Err(error) => warn!(%kind, %error, "watch failed, listing again"),
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(backoff.wait()) => {}
         }

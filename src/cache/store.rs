@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use kube::{Resource, ResourceExt};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::plan::world::Key;
 
@@ -52,7 +52,8 @@ struct Inner<K> {
 pub struct Store<K> {
     inner: RwLock<Inner<K>>,
     index: Index<K>,
-    progress: watch::Sender<u64>,
+    /// Wakes in the order of waiting, so that a run can be repeated; `watch` draws.
+    progress: Notify,
 }
 
 /// resourceVersion of an object as a number; 0 if it has none.
@@ -87,7 +88,7 @@ impl<K: Resource> Store<K> {
         Self {
             inner: RwLock::new(inner),
             index,
-            progress: watch::Sender::new(0),
+            progress: Notify::new(),
         }
     }
 
@@ -155,16 +156,22 @@ impl<K: Resource> Store<K> {
     pub fn advance(&self, version: u64) {
         let mut inner = self.write();
         inner.version = inner.version.max(version);
-        self.progress.send_replace(inner.version);
+        drop(inner);
+        self.progress.notify_waiters();
     }
 
     /// Waits until the store is complete up to `version`; false if that takes longer than `limit`.
     pub async fn reached(&self, version: u64, limit: Duration) -> bool {
-        let mut progress = self.progress.subscribe();
-        let reached = progress.wait_for(|known| *known >= version);
-        tokio::time::timeout(limit, reached)
-            .await
-            .is_ok_and(|known| known.is_ok())
+        let reached = async {
+            loop {
+                let progress = self.progress.notified();
+                if self.version() >= version {
+                    return;
+                }
+                progress.await;
+            }
+        };
+        tokio::time::timeout(limit, reached).await.is_ok()
     }
 
     /// Takes out an object that a watch says is deleted.
@@ -202,7 +209,8 @@ impl<K: Resource> Store<K> {
         }
         inner.version = version;
         inner.synced = true;
-        self.progress.send_replace(version);
+        drop(inner);
+        self.progress.notify_waiters();
         changes
     }
 }

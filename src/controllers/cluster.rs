@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
 use super::Context;
 use super::errors::Error;
+use super::queue::Action;
 use crate::api::finalizers;
 use crate::plan::world::Key;
 use crate::report::cluster::{claimed_twice, describe};

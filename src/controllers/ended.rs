@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use tracing::error;
 
 use super::Context;
 use super::errors::Error;
+use super::queue::Action;
 use super::task::{SOON, author, checked, observe, pod_of};
 use crate::api::{Task, finalizers};
 use crate::cache::store::key_of;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::hold;
-use super::queue::{Mirror, Queues};
+use super::queue::Queues;
 use super::task::author;
 use crate::api::{
     ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition,
@@ -23,27 +23,10 @@ use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
 
-/// Mirrors of the kinds that have a controller.
-pub struct Mirrors {
-    /// Nodes.
-    pub nodes: Mirror<Node>,
-    /// ContainerInstances.
-    pub instances: Mirror<ContainerInstance>,
-    /// EcsServices.
-    pub services: Mirror<EcsService>,
-    /// Tasks.
-    pub tasks: Mirror<Task>,
-    /// TaskDefinitions.
-    pub definitions: Mirror<TaskDefinition>,
-    /// EcsClusters.
-    pub clusters: Mirror<EcsCluster>,
-}
-
 struct Wiring {
     cache: Arc<Cache>,
     queues: Arc<Queues>,
     ledger: Ledger,
-    mirrors: Mirrors,
 }
 
 impl Wiring {
@@ -89,7 +72,6 @@ impl Wiring {
     }
 
     fn node(&self, change: &Change<Node>) {
-        self.mirrors.nodes.changed(change);
         if let Change::Put(Some(old), new) = change
             && same_node(old, new)
         {
@@ -137,7 +119,6 @@ impl Wiring {
     }
 
     fn cluster(&self, change: &Change<EcsCluster>) {
-        self.mirrors.clusters.changed(change);
         self.cache.clusters_changed();
         let name = change.object().name_any();
         self.queues.clusters.push_named(&name);
@@ -159,7 +140,6 @@ impl Wiring {
 
     fn instance(&self, change: &Change<ContainerInstance>) {
         let object = change.object();
-        self.mirrors.instances.changed(change);
         self.cache.instance_changed(&key_of(object.as_ref()));
         let name = object.name_any();
         self.queues.instances.push_named(&name);
@@ -172,7 +152,6 @@ impl Wiring {
 
     fn definition(&self, change: &Change<TaskDefinition>) {
         let object = change.object();
-        self.mirrors.definitions.changed(change);
         self.cache.definition_changed(&key_of(object.as_ref()));
         self.queues.definitions.push(key_of(object.as_ref()));
         self.services_where(|service| service.namespace() == object.namespace());
@@ -180,7 +159,6 @@ impl Wiring {
 
     fn service(&self, change: &Change<EcsService>) {
         let object = change.object();
-        self.mirrors.services.changed(change);
         self.cache.service_changed(&key_of(object.as_ref()));
         self.queues.services.push(key_of(object.as_ref()));
         // what a daemon holds back decides on the others' room
@@ -209,7 +187,6 @@ impl Wiring {
 
     fn task(&self, change: &Change<Task>) {
         let object = change.object();
-        self.mirrors.tasks.changed(change);
         let uid = object.uid().unwrap_or_default();
         match change {
             Change::Put(..) => self.ledger.fences().seen_author(&uid, &author(object)),
@@ -314,19 +291,12 @@ fn trim_node(node: &mut Node) {
 }
 
 /// Starts a list and watch for every kind, until `stop`.
-pub fn start(
-    feeds: &mut JoinSet<()>,
-    client: &Client,
-    context: &Context,
-    mirrors: Mirrors,
-    stop: &CancellationToken,
-) {
+pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: &CancellationToken) {
     let (cache, queues) = (&context.cache, &context.queues);
     let wiring = Arc::new(Wiring {
         cache: cache.clone(),
         queues: queues.clone(),
         ledger: context.ledger.clone(),
-        mirrors,
     });
     macro_rules! feed {
         ($kind:ty, $store:ident, $trim:expr, $scope:expr, $changed:expr) => {{

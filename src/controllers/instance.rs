@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
@@ -15,6 +14,7 @@ use tracing::{debug, error};
 use super::Context;
 use super::errors::Error;
 use super::hold;
+use super::queue::Action;
 use crate::api::{
     ContainerInstance, ContainerInstanceStatus, EcsCluster, InstanceStatus, TaskSpec, finalizers,
 };

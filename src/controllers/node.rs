@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
 use super::Context;
 use super::errors::Error;
+use super::queue::Action;
 use crate::api::{ContainerInstance, ContainerInstanceSpec, finalizers, labels};
 use crate::cache::convert::cluster_of;
 use crate::ledger::outcome::Outcome;

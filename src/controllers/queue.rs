@@ -1,26 +1,47 @@
-//! What is to be looked at: queues in which a key waits at most once, so they are bounded by the number of objects.
+//! What is to be looked at: queues in which a key waits at most once, so they are bounded by the number of objects, and
+//! the loop that works through one.
+//!
+//! Our own and not `kube::runtime::Controller`: that one polls what is under way in the order of a hash map, so that no
+//! run of the operator could be repeated (see `docs/decisions/0086-the-simulation.md`).
 
-use std::collections::{HashSet, VecDeque};
-use std::fmt::Debug;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures::Stream;
 use futures::StreamExt;
-use futures::stream;
-use kube::Resource;
-use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, store};
-use kube::runtime::watcher;
+use futures::stream::FuturesUnordered;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Instrument, debug, info_span, warn};
 
 use super::Context;
-use super::errors::{Error, error_policy};
-use crate::cache::store::Change;
+use super::errors::Error;
 use crate::plan::world::Key;
+use crate::runtime::backoff::jittered;
+
+/// Wait after a failed reconcile.
+const RETRY: Duration = Duration::from_secs(2);
+/// Wait before looking again at an object that moved on.
+const SOON: Duration = Duration::from_millis(100);
+
+/// When an object is looked at again if nothing asks for it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action(Option<Duration>);
+
+impl Action {
+    /// After this time.
+    #[must_use]
+    pub const fn requeue(after: Duration) -> Self {
+        Self(Some(after))
+    }
+
+    /// Not before something asks for it.
+    #[must_use]
+    pub const fn await_change() -> Self {
+        Self(None)
+    }
+}
 
 /// Keys that are to be looked at, the longest waiting first.
 #[derive(Debug, Default)]
@@ -66,13 +87,6 @@ impl Queue {
         waiting.members.remove(&key);
         Some(key)
     }
-
-    fn stream(self: Arc<Self>) -> impl Stream<Item = Key> {
-        stream::unfold(self, |queue| async move {
-            let key = queue.pop().await;
-            Some((key, queue))
-        })
-    }
 }
 
 /// The queues of all controllers.
@@ -92,101 +106,119 @@ pub struct Queues {
     pub clusters: Arc<Queue>,
 }
 
-/// The metadata of a kind's objects as kube's controller wants to see it. The objects themselves are in our stores.
-pub struct Mirror<K: Resource<DynamicType = ()> + Clone + 'static>(Mutex<Writer<PartialObjectMeta<K>>>);
+/// What is under way, and what is to be looked at again at a time.
+#[derive(Debug, Default)]
+struct Agenda {
+    /// Objects that are looked at, and whether somebody asked for another look meanwhile.
+    busy: HashMap<Key, bool>,
+    later: BTreeSet<(Instant, Key)>,
+    when: HashMap<Key, Instant>,
+}
 
-impl<K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static> Mirror<K> {
-    /// A mirror and what reads it.
-    #[must_use]
-    pub fn new() -> (Self, kube::runtime::reflector::Store<PartialObjectMeta<K>>) {
-        let (reader, mut writer) = store();
-        writer.apply_watcher_event(&watcher::Event::Init);
-        writer.apply_watcher_event(&watcher::Event::InitDone);
-        (Self(Mutex::new(writer)), reader)
+impl Agenda {
+    /// A look at the object begins, unless one is under way: then another follows it.
+    fn begin(&mut self, key: &Key) -> bool {
+        if let Some(again) = self.busy.get_mut(key) {
+            *again = true;
+            return false;
+        }
+        self.busy.insert(key.clone(), false);
+        if let Some(at) = self.when.remove(key) {
+            self.later.remove(&(at, key.clone()));
+        }
+        true
     }
 
-    /// Keeps it in step with a store.
-    pub fn changed(&self, change: &Change<K>) {
-        let object = change.object();
-        let meta = PartialObjectMeta::<K> {
-            types: None,
-            metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
-                name: object.meta().name.clone(),
-                namespace: object.meta().namespace.clone(),
-                uid: object.meta().uid.clone(),
-                resource_version: object.meta().resource_version.clone(),
-                ..Default::default()
-            },
-            _phantom: std::marker::PhantomData,
+    /// A look has ended; whether another is due at once.
+    fn end(&mut self, key: &Key, action: Action) -> bool {
+        if self.busy.remove(key) == Some(true) {
+            return true;
+        }
+        if let Some(at) = action.0.and_then(|after| Instant::now().checked_add(after)) {
+            self.later.insert((at, key.clone()));
+            self.when.insert(key.clone(), at);
+        }
+        false
+    }
+
+    /// Waits for the next time at which an object is due, and takes it.
+    async fn due(&mut self) -> Key {
+        let Some((at, key)) = self.later.first().cloned() else {
+            return std::future::pending().await;
         };
-        let event = match change {
-            Change::Put(..) => watcher::Event::Apply(meta),
-            Change::Removed(_) => watcher::Event::Delete(meta),
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply_watcher_event(&event);
+        tokio::time::sleep_until(at).await;
+        self.later.pop_first();
+        self.when.remove(&key);
+        key
     }
 }
 
-/// Runs a controller of kind `K` over a queue until `stop`: per object one reconcile at a time, errors with backoff.
-pub async fn run<K, F>(
+/// Works through a queue until `stop`: at most `concurrency` reconciles at a time, one per object, errors with backoff.
+/// What is under way at the end is finished.
+pub async fn run<F>(
     name: &'static str,
-    concurrency: u16,
+    concurrency: usize,
     queue: Arc<Queue>,
-    reader: kube::runtime::reflector::Store<PartialObjectMeta<K>>,
     context: Arc<Context>,
     reconcile: fn(Key, Arc<Context>) -> F,
     stop: CancellationToken,
 ) where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
 {
-    let keys = queue.stream().map(|key| {
-        let reference = ObjectRef::<PartialObjectMeta<K>>::new(&key.name);
-        if key.namespace.is_empty() {
-            reference
-        } else {
-            reference.within(&key.namespace)
-        }
-    });
-    let results = Controller::for_stream(
-        stream::pending::<Result<PartialObjectMeta<K>, watcher::Error>>(),
-        reader,
-    )
-    .with_config(Config::default().concurrency(concurrency))
-    .reconcile_on(keys)
-    .graceful_shutdown_on(async move { stop.cancelled().await })
-    .run(
-        move |object, context: Arc<Context>| async move {
-            let meta = &object.metadata;
-            let key = Key::new(
-                meta.namespace.clone().unwrap_or_default(),
-                meta.name.clone().unwrap_or_default(),
-            );
-            let begun = tokio::time::Instant::now();
-            context.metrics.begin(name);
-            let result = if context.plans() {
-                reconcile(key, context.clone()).await
-            } else {
-                Ok(Action::await_change())
-            };
-            let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
-            context.metrics.end(name, outcome, begun.elapsed().as_secs_f64());
-            result
-        },
-        error_policy,
-        context,
-    );
-    results
-        .for_each(|result| async move {
-            // an object that is gone needs no reconcile; everything else was logged and gets another try
-            if let Err(kube::runtime::controller::Error::QueueError(error)) = result {
-                warn!(controller = name, %error, "queue");
+    let mut agenda = Agenda::default();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some((key, action)) = under_way.next() => {
+                if agenda.end(&key, action) {
+                    queue.push(key);
+                }
             }
-        })
-        .await;
+            key = agenda.due() => queue.push(key),
+            key = queue.pop(), if under_way.len() < concurrency => {
+                if agenda.begin(&key) {
+                    let span = info_span!("reconcile", controller = name, object = %key);
+                    under_way.push(look(name, key, context.clone(), reconcile).instrument(span));
+                }
+            }
+        }
+    }
+    while under_way.next().await.is_some() {}
+}
+
+/// One look at an object.
+async fn look<F>(
+    name: &'static str,
+    key: Key,
+    context: Arc<Context>,
+    reconcile: fn(Key, Arc<Context>) -> F,
+) -> (Key, Action)
+where
+    F: Future<Output = Result<Action, Error>>,
+{
+    let begun = Instant::now();
+    context.metrics.begin(name);
+    let result = if context.plans() {
+        reconcile(key.clone(), context.clone()).await
+    } else {
+        Ok(Action::await_change())
+    };
+    let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
+    context.metrics.end(name, outcome, begun.elapsed().as_secs_f64());
+    let action = match result {
+        Ok(action) => action,
+        Err(error @ Error::Moved) => {
+            debug!(%error, "reconcile again");
+            Action::requeue(jittered(SOON))
+        }
+        Err(error) => {
+            warn!(%error, "reconcile failed; again soon");
+            Action::requeue(jittered(RETRY))
+        }
+    };
+    (key, action)
 }
 
 #[cfg(test)]
@@ -204,5 +236,21 @@ mod tests {
         assert_eq!(queue.pop().await, Key::new("", "a"));
         assert_eq!(queue.pop().await, Key::new("", "b"));
         assert_eq!(queue.take(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_looked_at_once_at_a_time_and_again_when_asked_meanwhile() {
+        let mut agenda = Agenda::default();
+        let (a, b) = (Key::new("", "a"), Key::new("", "b"));
+        assert!(agenda.begin(&a) && !agenda.begin(&a) && agenda.begin(&b));
+        assert!(agenda.end(&a, Action::await_change()), "somebody asked meanwhile");
+        assert!(!agenda.end(&b, Action::requeue(Duration::from_secs(5))));
+        assert!(agenda.begin(&a));
+        assert!(!agenda.end(&a, Action::requeue(Duration::from_secs(3))));
+        let begun = Instant::now();
+        assert_eq!((agenda.due().await, begun.elapsed().as_secs()), (a, 3));
+        assert!(agenda.begin(&b), "a look before its time takes its place");
+        let none = tokio::time::timeout(Duration::from_secs(60), agenda.due());
+        assert!(none.await.is_err());
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{ListParams, ObjectList, PartialObjectMeta};
-use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt};
 use tracing::{debug, warn};
 
 use super::Context;
 use super::errors::Error;
+use super::queue::Action;
 use crate::api::{EcsService, SchedulingStrategy, Task, finalizers};
 use crate::domain::rollout::Bounds;
 use crate::ledger::events::STALLED;

@@ -1,7 +1,6 @@
 //! Tasks that should run: from bound to a Pod, under a share and an authorising write. (F2, RUN-6)
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use tracing::info;
 
 use super::Context;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use tracing::{debug, info};
 
 use super::Context;
 use super::ended;
 use super::errors::Error;
 use super::instance::live_node;
+use super::queue::Action;
 use super::start;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
 use crate::build::{self, Observed, PodObservation};

@@ -3,10 +3,11 @@
 //! the API server's time goes to daemons first. Order and latency only: room is held back in any case. (DAEMON-26)
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Ledger;
@@ -37,30 +38,29 @@ impl Due {
 }
 
 /// Daemons on their way, and those that came without their service's own pass.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lane {
-    starting: watch::Sender<usize>,
+    starting: Arc<Count>,
     waiting: Mutex<HashMap<Key, Instant>>,
     untold: Mutex<HashMap<Key, Vec<String>>>,
 }
 
-impl Default for Lane {
-    fn default() -> Self {
-        Self {
-            starting: watch::Sender::new(0),
-            waiting: Mutex::default(),
-            untold: Mutex::default(),
-        }
-    }
-}
-
 /// Daemons are being started as long as this lives.
 #[derive(Debug)]
-pub struct Starting(watch::Sender<usize>);
+pub struct Starting(Arc<Count>);
+
+/// How many daemons are being started. Who waits for none is woken in the order of waiting, so that a run can be repeated.
+#[derive(Debug, Default)]
+struct Count {
+    number: AtomicUsize,
+    none: Notify,
+}
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        self.0.send_modify(|n| *n = n.saturating_sub(1));
+        if self.0.number.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.notify_waiters();
+        }
     }
 }
 
@@ -68,7 +68,7 @@ impl Lane {
     /// Says that daemons are being started.
     #[must_use]
     pub fn enter(&self) -> Starting {
-        self.starting.send_modify(|n| *n = n.saturating_add(1));
+        self.starting.number.fetch_add(1, Ordering::SeqCst);
         Starting(self.starting.clone())
     }
 
@@ -91,9 +91,17 @@ impl Lane {
 
     /// Waits while daemons are being started, at most [`START_WAITS_MAX`].
     pub(super) async fn give_way(&self) {
-        let mut starting = self.starting.subscribe();
+        let none = async {
+            loop {
+                let none = self.starting.none.notified();
+                if self.starting.number.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                none.await;
+            }
+        };
         // an elapsed wait is as good as an empty lane
-        drop(tokio::time::timeout(START_WAITS_MAX, starting.wait_for(|n| *n == 0)).await);
+        drop(tokio::time::timeout(START_WAITS_MAX, none).await);
     }
 
     /// Remembers a start that the service has not told yet.

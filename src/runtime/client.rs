@@ -54,7 +54,7 @@ pub fn writer(mut config: Config) -> anyhow::Result<Client> {
 }
 
 /// Adds `timeout` to the query of requests that write, so that the server gives up when we do (T2).
-pub(crate) fn with_deadline(mut request: Request<Body>) -> Request<Body> {
+pub fn with_deadline(mut request: Request<Body>) -> Request<Body> {
     let writes = matches!(
         *request.method(),
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::Method;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use tokio::sync::watch;
 use super::script::{Server, server};
 use crate::cache::Cache;
 use crate::controllers::errors::Error;
+use crate::controllers::queue::Action;
 use crate::controllers::{Context, instance, task};
 use crate::ledger::Ledger;
 use crate::ledger::commit::Report;
