@@ -70,7 +70,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         // what is written next records the version that is planned on
         Arc::make_mut(&mut service).observed_task_version = 0;
     }
-    if service.version != crate::cache::store::version_of(object.as_ref()) {
+    let decided_meanwhile = service.observed_task_version > observed;
+    if decided_meanwhile || service.version != crate::cache::store::version_of(object.as_ref()) {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
     let due = plan::daemons_due(&world, &service);

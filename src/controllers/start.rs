@@ -7,6 +7,7 @@ use super::Context;
 use super::errors::Error;
 use super::hold;
 use super::instance::live_node;
+use super::queue::Action;
 use super::task::{SOON, author, checked, mirror, pod_of, stop};
 use crate::api::{StopCode, Task};
 use crate::cache::convert::revision_of;

@@ -359,3 +359,22 @@ async fn that_a_task_finds_no_place_is_told_once_though_its_neighbours_come_one_
     let (report, ()) = tokio::join!(scene.pass(), server.hears_nothing());
     assert_eq!(unplaced(&report.said), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_while_a_plan_waited_for_tasks_is_waited_for_too() {
+    let (scene, mut server) = begin();
+    let decided = |version: u64, on: &str| {
+        let mut service = service_at(version, 1);
+        service["status"]["observedTaskVersion"] = json!(on);
+        service
+    };
+    scene.cache.tasks.listed(Vec::new(), 10);
+    scene.knows_service(&decided(20, "30"));
+    let (looked, ()) = tokio::join!(scene.look_at_service(), async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        scene.knows_service(&decided(21, "50"));
+        scene.cache.tasks.advance(30);
+        server.hears_nothing().await;
+    });
+    assert!(looked.is_ok(), "it comes again and waits for version 50");
+}

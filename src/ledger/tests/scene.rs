@@ -14,7 +14,7 @@ use super::script::{Server, server};
 use crate::cache::Cache;
 use crate::controllers::errors::Error;
 use crate::controllers::queue::Action;
-use crate::controllers::{Context, instance, task};
+use crate::controllers::{Context, instance, service, task};
 use crate::ledger::Ledger;
 use crate::ledger::commit::Report;
 use crate::ledger::fence::FENCE;
@@ -121,6 +121,11 @@ impl Scene {
     /// Looks at task t1.
     pub(super) async fn look_at_task(&self) -> Result<Action, Error> {
         task::reconcile(key("t1"), self.context.clone()).await
+    }
+
+    /// Looks at service web.
+    pub(super) async fn look_at_service(&self) -> Result<Action, Error> {
+        service::reconcile(key("web"), self.context.clone()).await
     }
 
     /// Looks at instance n1.
