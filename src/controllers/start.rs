@@ -15,6 +15,7 @@ use crate::cache::store::key_of;
 use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
 use crate::ledger::outcome::Outcome;
+use crate::ledger::rules::{Rule, off};
 use crate::plan::start_task;
 use crate::runtime::backoff::jittered;
 use crate::runtime::source;
@@ -40,7 +41,8 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
         return kept.map(|()| action);
     }
     let uid = task.uid().unwrap_or_default();
-    if let Some(had) = task.status.as_ref().and_then(|s| s.pod.clone()) {
+    let had = task.status.as_ref().and_then(|s| s.pod.clone());
+    if let Some(had) = had.filter(|_| !off(Rule::F5)) {
         // it had a Pod: one Pod per task, ever (F5)
         return match context
             .ledger

@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod patch;
 pub mod pod;
 pub mod progress;
+pub mod rules;
 pub mod service;
 pub mod task;
 #[cfg(test)]

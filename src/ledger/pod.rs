@@ -10,6 +10,7 @@ use tracing::{debug, info};
 
 use super::fence::AUTHORISATION;
 use super::outcome::Outcome;
+use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, post};
 use crate::api::{ContainerInstance, Task, finalizers, labels};
 use crate::build::{self, named_for};
@@ -53,25 +54,31 @@ impl Ledger {
                 .into_iter()
                 .any(|r| r.is_for(&key.namespace, &key.name) && r.admits(&uid))
         };
-        match self.fences.age(&uid) {
-            None => return PodCreated::Unknown,
+        let bound = !off(Rule::F2);
+        match self.fences.age(&uid).filter(|_| bound) {
+            None if bound => return PodCreated::Unknown,
             Some(age) if age >= AUTHORISATION => return PodCreated::Unknown,
-            Some(_) => {}
+            Some(_) | None => {}
         }
-        if !self
-            .cache
-            .instances
-            .named(&instance)
-            .is_some_and(|object| holds(&object))
+        if bound
+            && !self
+                .cache
+                .instances
+                .named(&instance)
+                .is_some_and(|object| holds(&object))
         {
             return PodCreated::NoShare;
         }
-        if !self.fences.claim(&uid) {
+        if bound && !self.fences.claim(&uid) {
             // another part of this process is at it
             return PodCreated::Unknown;
         }
+        let mut pod = pod.clone();
+        if off(Rule::F5) {
+            pod.metadata.finalizers = None;
+        }
         let api = self.pods(&key.namespace);
-        match self.send("pod", api.create(&post(), pod)).await {
+        match self.send("pod", api.create(&post(), &pod)).await {
             Outcome::Applied(created) => {
                 self.fences.answered(&uid);
                 self.cache.pods.put(created);

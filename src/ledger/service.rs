@@ -4,6 +4,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 
 use super::outcome::Outcome;
+use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, events, patch, progress};
 use crate::api::conditions;
 use crate::api::{EcsService, EcsServiceStatus, labels};
@@ -25,10 +26,20 @@ pub struct Placed {
 #[must_use]
 pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
     let placed = |start: &Start| Placed {
-        id: start.id.clone().unwrap_or_else(source::id),
+        id: start.id.clone().unwrap_or_else(new_id),
         start: start.clone(),
     };
     plan.start.iter().map(placed).collect()
+}
+
+/// An id for a task. (F4)
+fn new_id() -> String {
+    let id = source::id();
+    if off(Rule::F4) {
+        // the first digit alone
+        return id.chars().take(1).collect();
+    }
+    id
 }
 
 /// Whether a stop that was decided on is still to be carried out.

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::outcome::Outcome;
 use super::pod::belongs;
+use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, patch, post};
 use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
@@ -96,6 +97,11 @@ impl Ledger {
     ) -> Outcome<()> {
         if !self.pods_ended(key).await {
             return Outcome::Stale;
+        }
+        if off(Rule::F1) {
+            self.fences.unseen_for(&key.namespace, &key.name);
+            self.fences.give_up(&key.namespace, &key.name);
+            return Outcome::Applied(());
         }
         let spec = TaskSpec {
             cluster: cluster.to_owned(),
