@@ -134,9 +134,9 @@ impl Faults {
             Rule::F4 | Rule::F5 => (0.0, 0.0, lag(3_000, 0.0)),
         };
         Self {
-            creates,
             crash,
             lag,
+            creates,
             ..Self::default()
         }
     }

@@ -85,7 +85,9 @@ impl Kubelets {
                         self.nodes.insert(name, one.object);
                     }
                     let pods: Vec<Value> = self.pods.values().cloned().collect();
-                    pods.iter().for_each(|pod| self.look(pod));
+                    for pod in &pods {
+                        self.look(pod);
+                    }
                     continue;
                 }
                 let uid = meta["uid"].as_str().unwrap().to_owned();

@@ -239,10 +239,10 @@ async fn come_to_rest(network: &Network, kubelets: &mut Kubelets, user: &User) -
 async fn keep(network: Arc<Network>, number: usize) {
     loop {
         let life = Arc::new(Life::default());
-        let line = network.line(Who::Operator(number), life.clone());
+        let wire = network.line(Who::Operator(number), life.clone());
         let setup = Setup {
-            reader: Client::new(line.clone(), "default"),
-            writer: Client::new(line.map_request(with_deadline), "default"),
+            reader: Client::new(wire.clone(), "default"),
+            writer: Client::new(wire.map_request(with_deadline), "default"),
             name: format!("operator-{number}"),
             leadership: Leadership::Always,
             admin_listen: None,

@@ -368,14 +368,6 @@ mod tests {
             cache,
             queues: Arc::default(),
             ledger,
-            mirrors: Mirrors {
-                nodes: Mirror::new().0,
-                instances: Mirror::new().0,
-                services: Mirror::new().0,
-                tasks: Mirror::new().0,
-                definitions: Mirror::new().0,
-                clusters: Mirror::new().0,
-            },
         }
     }
 
