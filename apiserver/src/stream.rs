@@ -35,6 +35,8 @@ struct Watching {
     pending: VecDeque<Bytes>,
     until: Instant,
     bookmark_at: Instant,
+    /// Whether everything up to the version asked for was had.
+    begun: bool,
     /// Whether the columns of the table were sent.
     has_columns: bool,
     ended: bool,
@@ -51,6 +53,7 @@ pub(crate) fn response(server: Server, start: Start, form: Form) -> Response<Bod
         start,
         form,
         pending: VecDeque::new(),
+        begun: false,
         has_columns: false,
         ended: false,
     };
@@ -104,13 +107,17 @@ impl Watching {
     fn read(&mut self) {
         let (changes, version, now) = {
             let state = self.server.state();
-            let changes = state
-                .store
-                .changes_after(&self.start.kind.collection, self.start.version, BATCH);
+            let (store, collection) = (&state.store, &self.start.kind.collection);
+            let changes = if self.begun {
+                store.changes_missed(collection, self.start.version, BATCH)
+            } else {
+                store.changes_after(collection, self.start.version, BATCH)
+            };
             (changes, state.store.version(), state.sources.now())
         };
         match changes {
             Ok(changes) => {
+                self.begun = true;
                 for change in &changes {
                     self.push_change(change, now);
                 }

@@ -59,6 +59,8 @@ struct Objects {
     log: VecDeque<Arc<Change>>,
     /// Changes up to and with this version are no longer in the log.
     compacted: u64,
+    /// Version of the newest change that the log has forgotten.
+    forgotten: u64,
     news: watch::Sender<u64>,
 }
 
@@ -68,8 +70,14 @@ impl Objects {
             live: OrdMap::new(),
             log: VecDeque::new(),
             compacted: 0,
+            forgotten: 0,
             news: watch::Sender::new(0),
         }
+    }
+
+    fn after(&self, version: u64, limit: usize) -> Vec<Arc<Change>> {
+        let start = self.log.partition_point(|change| change.version <= version);
+        self.log.range(start..).take(limit).cloned().collect()
     }
 
     fn at_least(&self, asked: u64) -> Result<(), Compacted> {
@@ -117,6 +125,7 @@ impl Store {
             let objects = store.collections.entry(collection).or_insert_with(Objects::new);
             objects.live.insert(key, Arc::new(value));
             objects.compacted = store.version;
+            objects.forgotten = store.version;
         }
         store
     }
@@ -200,8 +209,24 @@ impl Store {
             return Ok(Vec::new());
         };
         objects.at_least(version)?;
-        let start = objects.log.partition_point(|change| change.version <= version);
-        Ok(objects.log.range(start..).take(limit).cloned().collect())
+        Ok(objects.after(version, limit))
+    }
+
+    /// The same for who has had all changes up to `version`: what was compacted since is no loss unless something had
+    /// changed, as for the open watches of an API server.
+    pub fn changes_missed(
+        &self,
+        collection: &Collection,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Change>>, Compacted> {
+        let Some(objects) = self.collections.get(collection) else {
+            return Ok(Vec::new());
+        };
+        if version < objects.forgotten {
+            objects.at_least(version)?;
+        }
+        Ok(objects.after(version, limit))
     }
 
     /// Wakes whenever the collection has changed; the value is the version of the last change.
@@ -282,6 +307,7 @@ impl Store {
         while objects.log.len() > self.history {
             if let Some(forgotten) = objects.log.pop_front() {
                 objects.compacted = forgotten.version;
+                objects.forgotten = forgotten.version;
             }
         }
         objects.news.send_replace(version);
@@ -292,7 +318,9 @@ impl Store {
         let version = version.min(self.version);
         for objects in self.collections.values_mut() {
             let kept = objects.log.partition_point(|change| change.version <= version);
-            objects.log.drain(..kept);
+            if let Some(last) = objects.log.drain(..kept).next_back() {
+                objects.forgotten = last.version;
+            }
             objects.compacted = objects.compacted.max(version);
             objects.news.send_modify(|_| ());
         }

@@ -76,6 +76,22 @@ fn a_journal_that_fails_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn compaction_takes_from_a_reader_only_what_had_changed() {
+    let mut store = Store::new(10, Box::new(NoJournal));
+    store.write(&things(), Key::new("", "a"), thing("a", 1)).unwrap();
+    let had = store.version();
+    let other = Collection::new("", "others");
+    store.write(&other, Key::new("", "b"), thing("b", 1)).unwrap();
+    store.compact(store.version());
+    assert!(store.changes_after(&things(), had, 10).is_err());
+    assert_eq!(store.changes_missed(&things(), had, 10).unwrap().len(), 0);
+    store.write(&things(), Key::new("", "a"), thing("a", 2)).unwrap();
+    assert_eq!(store.changes_missed(&things(), had, 10).unwrap().len(), 1);
+    store.compact(store.version());
+    assert!(store.changes_missed(&things(), had, 10).is_err());
+}
+
+#[test]
 fn a_restored_store_has_its_objects_but_no_history() {
     let object = (things(), Key::new("", "a"), thing("a", 1));
     let store = Store::restore(10, Box::new(NoJournal), 7, [object]);
