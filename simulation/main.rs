@@ -2,7 +2,7 @@
 //!
 //! `cargo test --release --features testing --test simulation` plays 500 of them, without `--release` some. With
 //! `SIMULATION_SEEDS=5000` it plays more, with `SIMULATION_FIRST` others, and `SIMULATION_SEED=7` plays one and prints
-//! all that happens.
+//! all that happens; with `SIMULATION_AIM=F1` beside it, the one that is aimed at that rule.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,6 +68,13 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
+/// The rule that `SIMULATION_AIM` names.
+fn aim() -> Option<Rule> {
+    let text = std::env::var("SIMULATION_AIM").ok()?;
+    let named = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == text);
+    Some(named.unwrap_or_else(|| panic!("SIMULATION_AIM={text}: it is one of {:?}", Rule::ALL)))
+}
+
 /// Plays a schedule; what is to be told of it if it failed.
 fn failed(schedule: &Schedule) -> Option<String> {
     let played = catch_unwind(AssertUnwindSafe(|| schedule.run(Log::default())));
@@ -86,7 +93,8 @@ fn failed(schedule: &Schedule) -> Option<String> {
 #[test]
 fn schedules_with_faults_break_nothing_and_come_to_rest() {
     if let Some(seed) = number("SIMULATION_SEED") {
-        let outcome = Schedule::drawn(seed).run(Log::printing());
+        let schedule = aim().map_or_else(|| Schedule::drawn(seed), |rule| Schedule::aimed_at(rule, seed));
+        let outcome = schedule.run(Log::printing());
         eprintln!("{:?}, {} requests", outcome.figures, outcome.requests);
         assert_eq!(outcome.failures, Vec::<String>::new());
         return;
@@ -130,7 +138,8 @@ fn bites(rule: Rule) {
             assert_eq!(
                 schedule.run(Log::default()).failures,
                 Vec::<String>::new(),
-                "with {rule:?}"
+                "with {rule:?}; again, with all that happens: SIMULATION_AIM={rule:?} SIMULATION_SEED={seed} \
+                 cargo test --features testing --test simulation schedules"
             );
             return;
         }

@@ -82,7 +82,7 @@ impl Schedule {
         let habits: Habits = match rule {
             Rule::F1 => &[ReviseDaemon, ReviseDaemon, Drain],
             Rule::F2 | Rule::F3 => &[Scale, Scale, StopTask, Revise],
-            Rule::F4 => &[Scale, Revise],
+            Rule::F4 => &[Scale, Scale, StopTask],
             Rule::F5 => &[DeletePod, Scale],
         };
         Self {

@@ -38,7 +38,7 @@ pub enum Invariant {
     I3,
     /// On a DRAINING instance daemons are told to stop last.
     I4,
-    /// A Pod runs only under a reservation, and each Task has one Pod, ever.
+    /// A Pod runs only under a reservation, each Task has one Pod, ever, and no name of a Task comes twice.
     I5,
     /// Decisions keep a service between its lower and upper bound.
     I6,

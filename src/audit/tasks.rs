@@ -1,4 +1,5 @@
-//! Tasks: no second daemon on an instance, daemons leave last, protected ones are left alone. (I2, I4, I7)
+//! Tasks: no second daemon on an instance, no name twice, daemons leave last, protected ones are left alone. (I2, I4,
+//! I7, F4)
 
 use super::facts::{Task, effective, shown};
 use super::world::{Change, Moved, World};
@@ -42,6 +43,11 @@ pub(super) fn note(world: &mut World, change: &Change) {
 pub(super) fn judge(world: &World, moved: &Moved<Task>, moment: Moment, report: &mut Report) {
     let Some(after) = &moved.after else { return };
     let object = format!("Task {}", shown(&moved.key));
+    let service = after.service.as_ref().filter(|_| moved.before.is_none());
+    if service.is_some_and(|s| world.was_deleted(&s.uid, &moved.key)) {
+        let sentence = "its service had a task of this name before: names are never used twice".to_owned();
+        report.add(Invariant::I5, moment.version, object.clone(), sentence);
+    }
     if let Some(other) = second_daemon(world, moved, after) {
         let sentence = format!(
             "{} of the same daemon service should run on that instance too",

@@ -109,6 +109,12 @@ impl World {
         Some(found)
     }
 
+    /// Whether a Task of that service and name was deleted before.
+    pub(super) fn was_deleted(&self, service: &str, task: &Key) -> bool {
+        let versions = self.versions.get(service).and_then(|tasks| tasks.get(task));
+        versions.is_some_and(|all| all.iter().any(|(_, task)| task.is_none()))
+    }
+
     /// Takes a record in.
     pub(super) fn apply(&mut self, record: &Record) -> Result<Change, Broken> {
         let kind = record.kind;

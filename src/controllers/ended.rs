@@ -72,10 +72,12 @@ pub(super) async fn after_end(context: &Context, task: &Task) -> Result<Action, 
         .and_then(|t| t.parse::<Timestamp>().ok());
     let age = stopped_at.map(|at| Duration::try_from(source::now().duration_since(at)).unwrap_or_default());
     let crowded = newer_ended(context, task) >= KEEP_PER_SERVICE_MAX;
-    match age.and_then(|age| KEEP.checked_sub(age)) {
-        Some(left) if !left.is_zero() && !crowded => Ok(Action::requeue(wake.unwrap_or(left).min(left))),
-        _ => checked(context.ledger.delete_task(task).await),
+    // what somebody else wrote there and nobody can read makes no task old
+    let left = age.map_or(KEEP, |age| KEEP.saturating_sub(age));
+    if left.is_zero() || crowded {
+        return checked(context.ledger.delete_task(task).await);
     }
+    Ok(Action::requeue(wake.unwrap_or(left).min(left)))
 }
 
 /// Whether a Pod has neither ended nor been told to.

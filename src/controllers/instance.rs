@@ -32,6 +32,7 @@ use crate::ledger::pod::belongs;
 use crate::ledger::service::Placed;
 use crate::plan;
 use crate::plan::world::{Key, World};
+use crate::report::say::say;
 use crate::runtime::source;
 
 /// A reservation whose Task does not show up for this long is looked into: its creator may have crashed.
@@ -140,9 +141,7 @@ async fn warn_of(context: &Context, object: &ContainerInstance, note: String) {
         action: "Describe".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
-        debug!(%error, "an event was dropped");
-    }
+    say(&context.recorder, &event, &object.object_ref(&())).await;
 }
 
 /// Lets Pods of others come once the daemons that belong on the node run there.

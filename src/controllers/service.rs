@@ -20,6 +20,7 @@ use crate::ledger::events::STALLED;
 use crate::ledger::fence::FENCE;
 use crate::plan::world::{Key, Service, World};
 use crate::plan::{self, ServicePlan};
+use crate::report::say::say;
 use crate::runtime::backoff::jittered;
 use crate::runtime::source;
 
@@ -254,9 +255,9 @@ async fn publish(context: &Context, object: &EcsService, messages: &[String]) {
             action: format!("{action}-{}", short_hash(message)),
             secondary: None,
         };
-        let published = context.recorder.publish(&event, &object.object_ref(&())).await;
-        if let Err(error) = published {
-            debug!(%error, "an event was dropped");
+        if !say(&context.recorder, &event, &object.object_ref(&())).await {
+            // whoever does not take this one does not take the next one
+            return;
         }
     }
 }

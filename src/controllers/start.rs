@@ -30,7 +30,13 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
         let known = !author(task).is_empty() || context.cache.instances.named(&instance).is_some();
         if !known {
-            return stop(context, task, StopCode::TaskFailedToStart, start_task::MISSING).await;
+            return stop(
+                context,
+                task,
+                StopCode::TaskFailedToStart,
+                &start_task::missing(&instance),
+            )
+            .await;
         }
         let reason = terminated(context, &instance);
         return stop(context, task, StopCode::TerminationNotice, &reason).await;
@@ -115,7 +121,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             .map(Some)
     };
     let Some(definition) = world.definition(&key.namespace, revision_of(task)) else {
-        return refuse("Unable to describe task definition.".to_owned()).await;
+        return refuse(start_task::undefined(&key, revision_of(task))).await;
     };
     let amounts = match &definition.demand {
         Ok(amounts) => amounts.clone(),
@@ -144,7 +150,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             Some(Denied::Namesake) => Ok(Some(Action::requeue(jittered(SOON)))),
             Some(Denied::Lack(lack)) => refuse(lack.to_string()).await,
         },
-        Outcome::Gone => refuse(start_task::MISSING.to_owned()).await,
+        Outcome::Gone => refuse(start_task::missing(instance)).await,
         other => checked(other.map(drop)).map(Some),
     }
 }

@@ -52,7 +52,7 @@ impl Ledger {
         service: &Service,
         plan: &ServicePlan,
     ) -> Report {
-        let placed = draw_ids(plan);
+        let placed = draw_ids(world, service, plan);
         let mut report = Report::default();
         let daemon = service.strategy == SchedulingStrategy::Daemon;
         // a daemon's start needs no allocation: its share names the service; so it is not kept waiting for this write

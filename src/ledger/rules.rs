@@ -16,6 +16,11 @@ pub enum Rule {
     F5,
 }
 
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::F1, Self::F2, Self::F3, Self::F4, Self::F5];
+}
+
 /// Whether a rule is switched off.
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) const fn off(_: Rule) -> bool {

@@ -22,24 +22,35 @@ pub struct Placed {
     pub start: Start,
 }
 
-/// Gives every start its id: the one allocated earlier, or a new one.
+/// Gives every start its id: the one allocated earlier, or a new one. (F4)
 #[must_use]
-pub fn draw_ids(plan: &ServicePlan) -> Vec<Placed> {
-    let placed = |start: &Start| Placed {
-        id: start.id.clone().unwrap_or_else(new_id),
-        start: start.clone(),
-    };
-    plan.start.iter().map(placed).collect()
+pub fn draw_ids(world: &World, service: &Service, plan: &ServicePlan) -> Vec<Placed> {
+    let mut drawn = Vec::with_capacity(plan.start.len());
+    for start in &plan.start {
+        let id = start.id.clone().unwrap_or_else(|| {
+            if off(Rule::F4) {
+                lowest_free(world, service, &drawn)
+            } else {
+                source::id()
+            }
+        });
+        drawn.push(Placed {
+            id,
+            start: start.clone(),
+        });
+    }
+    drawn
 }
 
-/// An id for a task. (F4)
-fn new_id() -> String {
-    let id = source::id();
-    if off(Rule::F4) {
-        // the first digit alone
-        return id.chars().take(1).collect();
-    }
-    id
+/// What is tempting instead of F4: the service's lowest number that nothing seen bears.
+fn lowest_free(world: &World, service: &Service, drawn: &[Placed]) -> String {
+    let taken = |id: &str| {
+        world.task(&Key::new(&service.key.namespace, id)).is_some()
+            || given_out(world, service, id)
+            || drawn.iter().any(|placed| placed.id == id)
+    };
+    let mut ids = (0..).map(|number| format!("{}-{number}", service.key.name));
+    ids.find(|id| !taken(id)).unwrap_or_default()
 }
 
 /// Whether a stop that was decided on is still to be carried out.

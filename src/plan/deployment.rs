@@ -145,10 +145,15 @@ pub(super) fn recipe<'a>(
     let primary = plan.deployments.first()?;
     let made = match lookup(world, service, primary) {
         None => Err(format!(
-            "{} TaskDefinition {} of deployment {} is gone. Create a new revision and name it in spec.taskDefinition.",
+            "{} TaskDefinition {} of deployment {} {}. Create a new revision and name it in spec.taskDefinition.",
             texts::NO_DEFINITION,
             primary.task_definition_name,
-            primary.id
+            primary.id,
+            if world.definitions.contains_key(&definition_key(service, primary)) {
+                "was deleted, and the one of that name now is another"
+            } else {
+                "is gone"
+            }
         )),
         Some(definition) => recipe_of(service, definition),
     };
@@ -167,11 +172,12 @@ pub(super) fn lookup<'a>(
     service: &Service,
     deployment: &Deployment,
 ) -> Option<&'a Arc<Definition>> {
-    let key = Key::new(&service.key.namespace, &deployment.task_definition_name);
-    world
-        .definitions
-        .get(&key)
-        .filter(|d| d.uid == deployment.task_definition_uid)
+    let found = world.definitions.get(&definition_key(service, deployment));
+    found.filter(|d| d.uid == deployment.task_definition_uid)
+}
+
+fn definition_key(service: &Service, deployment: &Deployment) -> Key {
+    Key::new(&service.key.namespace, &deployment.task_definition_name)
 }
 
 /// Whether the service may place tasks now; otherwise `stalled` says why not.

@@ -2,10 +2,25 @@
 
 use super::eligibility::{check_rules, check_status};
 use super::permission::namespace_forbidden;
+use super::texts::NO_DEFINITION;
 use super::world::{Definition, Key, World};
 
-/// Reason of a task bound to an instance that is not there.
-pub const MISSING: &str = "MISSING";
+/// Reason of a task bound to an instance that is not there. (RUN-8)
+#[must_use]
+pub fn missing(instance: &str) -> String {
+    format!(
+        "MISSING: there is no ContainerInstance {instance}. Name one that `kubectl get containerinstances` lists."
+    )
+}
+
+/// Reason of a task whose definition is not there. (TD-20)
+#[must_use]
+pub fn undefined(task: &Key, wanted: &str) -> String {
+    format!(
+        "{NO_DEFINITION} Create a TaskDefinition for {wanted} in namespace {}, then the task again.",
+        task.namespace
+    )
+}
 
 /// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check.
 #[must_use]
@@ -15,7 +30,7 @@ pub fn forbidden(world: &World, task: &Key, instance: &str, definition: &Definit
         return Some("spec.service is set by the operator; leave it out".to_owned());
     }
     let Some(bound) = world.instances.get(instance) else {
-        return Some(MISSING.to_owned());
+        return Some(missing(instance));
     };
     if bound.cluster != task.cluster {
         return Some(format!(
@@ -68,8 +83,8 @@ mod tests {
         scene.edit_instance("i1", |i| i.status = InstanceStatus::Draining);
         assert_eq!(reason(&scene, &plain).as_deref(), Some("INACTIVE"));
         assert_eq!(
-            forbidden(&scene.world, &key("t"), "gone", &plain).as_deref(),
-            Some("MISSING")
+            forbidden(&scene.world, &key("t"), "gone", &plain),
+            Some(missing("gone"))
         );
     }
 

@@ -219,6 +219,17 @@ pub(super) fn pods() -> Vec<Case> {
             s.delete(Kind::Pod, "d1-pod");
             s.pod("d1-pod-again", "d1", "n1");
         }),
+        with_daemon("I5-name-used-twice", I5, |s| {
+            s.run("d1", "n1", "log");
+            s.tell("d1", SCALING);
+            s.phase("d1-pod", "Succeeded");
+            s.delete(Kind::Pod, "d1-pod");
+            s.last("d1", "STOPPED");
+            s.release("n1", "d1");
+            s.delete(Kind::Task, "d1");
+            s.reserve("n1", "d1", "log");
+            s.task("d1", "n1", "log");
+        }),
         with_daemon("I5-given-up-without-a-tombstone", I5, |s| {
             s.reserve("n1", "d1", "log");
             s.release("n1", "d1");

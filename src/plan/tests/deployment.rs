@@ -113,6 +113,21 @@ fn an_unknown_or_inactive_definition_stalls_and_the_old_goes_on_td_5_td_20() {
 }
 
 #[test]
+fn a_revision_that_was_replaced_under_its_name_is_another_td_20() {
+    let mut scene = scene();
+    scene.settle("d");
+    let mut other = definition("d:2", 256, 256);
+    other.uid = "another".to_owned();
+    let plan = scene.definition(other).instance(instance("i2")).plan("d");
+    let stalled = plan.stalled.unwrap();
+    assert!(
+        stalled.contains("the one of that name now is another"),
+        "{stalled}"
+    );
+    assert!(plan.start.is_empty());
+}
+
+#[test]
 fn a_revision_gone_inactive_still_scales_td_5() {
     let mut scene = scene();
     scene.settle("d");
