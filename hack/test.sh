@@ -31,6 +31,17 @@ integration_tests() {
       | select(.kind == ["test"] and (.["required-features"] // []) == []) | "--test", .name'
 }
 
+# scenarios_on_local_mode BIN SUITE: without a cluster; the suite begins local mode itself.
+scenarios_on_local_mode() {
+  local bin=$1 suite=$2 dir
+  dir=$(mktemp -d)
+  PATH=$bin:$PATH ECS_LOCAL=1 ECS_CLUSTER='' KUBECONFIG=$dir/kubeconfig "$suite" --test-threads=1 || {
+    rm -rf "$dir"
+    exit 1
+  }
+  rm -rf "$dir"
+}
+
 main() {
   local bin archive suite names
   local -a options
@@ -63,9 +74,11 @@ main() {
   KUBECTL=$bin/kubectl HELM=$bin/helm cargo test --locked --workspace --features "$features" --test kubectl
   step "local mode, by kubectl"
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
-  step "the end-to-end suite and the operator's image"
+  step "the end-to-end scenarios on local mode"
   suite=$(cargo test --locked --workspace --features "$features" --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
+  scenarios_on_local_mode "$bin" "$suite"
+  step "the operator's image"
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   build_operator_image "$repo" "$archive"
   step "a real cluster"
