@@ -49,6 +49,14 @@ pub(crate) fn rests(scenario: &str) -> bool {
     !is_local()
 }
 
+/// Whether somebody places Pods that are not ours; says on standard error what is left out if not.
+pub(crate) fn schedules(scenario: &str) -> bool {
+    if is_local() {
+        eprintln!("left out: {scenario} needs a scheduler");
+    }
+    !is_local()
+}
+
 /// A name for an instance that a scenario adds.
 pub(super) fn new_name() -> String {
     format!("added-{}", ADDED.fetch_add(1, Ordering::Relaxed))

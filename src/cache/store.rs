@@ -332,7 +332,10 @@ mod tests {
         let store = store();
         store.put(object("a", "1", 10));
         assert!(store.remove(&object("a", "1", 12)).is_some());
-        assert!(store.put(object("a", "1", 13)).is_some(), "later than its end: it had none");
+        assert!(
+            store.put(object("a", "1", 13)).is_some(),
+            "later than its end: it had none"
+        );
         assert_eq!(version(&store, "a"), Some(13));
     }
 

@@ -89,10 +89,10 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Takes in what a note says of the container, or of one of its probes.
-    fn learn(&mut self, note: &str, probe: &str, what: &str) -> Result<(), String> {
+    /// Takes in what an entry of a note says of the container, or of one of its probes.
+    fn learn(&mut self, note: &str, entry: &str, probe: &str, what: &str) -> Result<(), String> {
         let what = what.trim();
-        let wrong = |hint: &str| format!("{note}: cannot read {what:?}; write {hint}");
+        let wrong = |hint: &str| format!("{note}: cannot read {entry:?}; write {hint}");
         match note {
             EXIT => self.exit = Some(exit(what).ok_or_else(|| wrong("app=1 after 5s times 2"))?),
             STOP => self.stop = Some(stop(what).ok_or_else(|| wrong("app=0 after 2s, or app=ignore"))?),
@@ -172,7 +172,7 @@ pub fn read(notes: &BTreeMap<String, String>, container: &str) -> Result<Behavio
                     _ => (whom.trim(), ""),
                 };
                 if name == container || name == "*" {
-                    own.learn(note, probe, what)?;
+                    own.learn(note, entry, probe, what)?;
                 }
             }
         } else if note.starts_with(LABELS) && note.split_once('/').is_some_and(|(_, name)| name == container)
@@ -185,7 +185,7 @@ pub fn read(notes: &BTreeMap<String, String>, container: &str) -> Result<Behavio
                         Some(pair) if label == PROBES => pair,
                         _ => ("", entry),
                     };
-                    of_labels.learn(label, probe.trim(), what)?;
+                    of_labels.learn(label, entry, probe.trim(), what)?;
                 }
             }
         }
