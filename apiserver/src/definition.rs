@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::managed;
 use crate::object::{self, at, list, text};
 use crate::registry::Kind;
-use crate::request::{Validation, WriteOptions};
+use crate::request::WriteOptions;
 use crate::schema::Schema;
 use crate::state::State;
 use crate::status::{Cause, Refusal};
@@ -165,12 +165,7 @@ pub(crate) fn establish(state: &mut State, kind: &Kind, definition: &Value) -> R
         add_stored_version(&mut next);
     }
     if next != *definition {
-        let own = WriteOptions {
-            dry_run: false,
-            manager: "kube-apiserver".to_owned(),
-            validation: Validation::Ignore,
-            force: false,
-        };
+        let own = WriteOptions::own();
         managed::track(
             kind,
             Some(definition),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::convert;
 use crate::fields::{self, ApplyError, ResetFields, Write};
 use crate::object;
 use crate::registry::{Kind, Role};
@@ -10,15 +11,20 @@ use crate::request::WriteOptions;
 use crate::status::{Cause, Refusal};
 use crate::topology::{self, TypeInfo};
 
-/// What is known of the fields of a kind, in the form in which its objects are stored.
+/// What is known of the fields of a kind.
 fn types(kind: &Kind) -> TypeInfo {
-    let builtin = match (&kind.custom, kind.role) {
-        (Some(custom), _) => return custom.types.clone(),
-        // Both groups of Events are stored in the form of the core group.
-        (None, Role::Event) => topology::builtin("v1", "Event"),
-        (None, _) => topology::builtin(&kind.api_version(), &kind.kind),
+    let builtin = match &kind.custom {
+        Some(custom) => return custom.types.clone(),
+        None => topology::builtin(&kind.api_version(), &kind.kind),
     };
     builtin.unwrap_or_else(TypeInfo::deduced)
+}
+
+/// An object with all that its entries own by the names that its kind has for it.
+fn as_served(kind: &Kind, value: &Value) -> Value {
+    let mut value = convert::to_served(kind, value).into_owned();
+    convert::entries_to_served(kind, &mut value);
+    value
 }
 
 fn reset(kind: &Kind, subresource: &str) -> ResetFields {
@@ -44,6 +50,15 @@ pub(crate) fn track(
         reset: &reset(kind, subresource),
         now,
     };
+    if kind.role == Role::Event {
+        // Both groups of Events are stored in the form of the core group, and recorded in their own.
+        *new = as_served(kind, new);
+        let old = old.map(|old| as_served(kind, old));
+        fields::track_update(old.as_ref(), new, &write, &types(kind));
+        convert::event_to_stored(kind, new);
+        convert::entries_to_stored(kind, new);
+        return;
+    }
     fields::track_update(old, new, &write, &types(kind));
     if subresource == "scale" {
         forget_time_of_scale(new);
@@ -84,7 +99,17 @@ pub(crate) fn apply(
         reset: &reset(kind, subresource),
         now,
     };
-    fields::apply(live, configuration, &write, options.force, &types(kind)).map_err(|error| match error {
+    let served = live
+        .filter(|_| kind.role == Role::Event)
+        .map(|live| as_served(kind, live));
+    let live = served.as_ref().or(live);
+    let mut applied = fields::apply(live, configuration, &write, options.force, &types(kind));
+    if let Ok(new) = &mut applied
+        && kind.role == Role::Event
+    {
+        convert::entries_to_stored(kind, new);
+    }
+    applied.map_err(|error| match error {
         ApplyError::Conflict(conflicts) => {
             let causes = conflicts.causes().map(|(reason, message, field)| Cause {
                 reason,

@@ -1,6 +1,6 @@
 //! From a path to what answers it.
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 
 use crate::body::Body;
@@ -72,11 +72,43 @@ fn not_found() -> Response<Body> {
 }
 
 fn objects(server: &Server, call: &Call, group: &str, segments: &[&str]) -> Result<Response<Body>, Refusal> {
+    // Below `watch` there are the paths that watched before there was a parameter for it.
+    if let [version, "watch", rest @ ..] = segments {
+        let path: Vec<&str> = std::iter::once(version).chain(rest).copied().collect();
+        let mut call = call.clone();
+        call.query.set("watch", "true");
+        return answer(server, &call, group, &path, true);
+    }
+    answer(server, call, group, segments, false)
+}
+
+fn answer(
+    server: &Server,
+    call: &Call,
+    group: &str,
+    segments: &[&str],
+    is_old_watch: bool,
+) -> Result<Response<Body>, Refusal> {
     let mut state = server.state();
-    let target = match Target::parse(&state.registry, group, segments) {
+    let mut target = match Target::parse(&state.registry, group, segments) {
         Ok(target) => target,
         Err(NoTarget::NoSuchPath) => return Ok(not_found()),
         Err(NoTarget::NoSuchResource) => return Err(Refusal::no_such_resource()),
+        Err(NoTarget::NoSuchSubresource(kind, name)) => return Err(Refusal::not_found(&kind, &name)),
+    };
+    if is_old_watch && (call.method != Method::GET || !target.subresource.is_empty()) {
+        return Err(Refusal::no_such_resource());
+    }
+    let named;
+    let call = if is_old_watch && !target.name.is_empty() {
+        let mut call = call.clone();
+        call.query
+            .set("fieldSelector", &format!("metadata.name={}", target.name));
+        target.name.clear();
+        named = call;
+        &named
+    } else {
+        call
     };
     let form = render::negotiate(&call.accept, call.query.get("includeObject"))?;
     let mut warnings = Vec::new();

@@ -13,8 +13,9 @@ the question is repeated until that is the status of the answer. The fixtures of
 or applied and then applied changed, are questions of the file `ecs-kinds` too.
 
 Status, media type, warnings and body are compared; of a watch, the events. Uids, versions and the times of the run are
-replaced before; what tables say of their columns is left out. A line of known.txt, `FILE/NAME: REASON`, is a difference
-that is known; any other one, and a known one that is no more, make the exit status 1.
+replaced before; what tables say of their columns is left out. A row of the table in docs/conformance.md, which begins with
+the name of a question, `FILE/NAME`, is a difference that is known. There are at most 15. Any other one, and a known one
+that is no more, make the exit status 1.
 """
 import argparse
 import base64
@@ -40,6 +41,8 @@ CLUSTER_WIDE = ("EcsCluster", "ContainerInstance")
 # Seconds: the longest wait for any answer, and for the one that a question waits for.
 WAIT_MAX = 30
 SHOWN_MAX = 8  # differences of one question
+KNOWN = ROOT / "docs/conformance.md"
+KNOWN_MAX = 15
 REPLACED = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UID"),
     # Versions within messages and YAML, and names made from a generateName of `gen-`.
@@ -199,10 +202,18 @@ def questions_of(file, run):
 
 
 def known_differences():
-    lines = (HERE / "known.txt").read_text().splitlines()
-    known = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    if any("*" in name for name in known):
-        raise SystemExit("known.txt: a difference is known by the name of its question, not by a pattern")
+    """The names of the questions whose answers are known to differ: the first column of the table in the docs."""
+    rows = [line for line in KNOWN.read_text().splitlines() if line.startswith("| `")]
+    known = []
+    for row in rows:
+        found = re.fullmatch(r"\| `([a-z-]+/[a-z0-9-]+)` \| (\S.*) \|", row)
+        if not found:
+            raise SystemExit(f"{KNOWN.name}: neither the name of a question, without a pattern, nor its reason: {row}")
+        known.append(found[1])
+    if len(known) != len(set(known)):
+        raise SystemExit(f"{KNOWN.name}: a difference stands there twice")
+    if len(known) > KNOWN_MAX:
+        raise SystemExit(f"{KNOWN.name}: {len(known)} differences are known, where {KNOWN_MAX} are allowed")
     return known
 
 
@@ -238,7 +249,7 @@ def main():
     files = {name.split("/")[0] for name in questions}
     stale = [name for name in known if name not in differing and (name.split("/")[0] in files or not wanted.files)]
     for name in stale:
-        print(f"{name}: known.txt has it, but it does not differ or is not asked")
+        print(f"{name}: {KNOWN.name} has it, but it does not differ or is not asked")
     new = [name for name in differing if name not in known]
     print(f"{len(questions)} questions: {len(differing) - len(new)} known differences, {len(new)} others, "
           f"{len(stale)} known ones that are no more")

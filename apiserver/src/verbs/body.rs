@@ -74,11 +74,14 @@ pub(crate) fn json_kind(value: &Value) -> &'static str {
 /// Reads YAML, of which JSON is a part.
 pub(crate) fn parse_yaml(body: &[u8]) -> Result<Value, Refusal> {
     let text = std::str::from_utf8(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    serde_saphyr::from_str(text)
-        .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))
+    let mut value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(_) => serde_saphyr::from_str(text)
+            .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?,
+    };
+    // On its way to JSON 1.0 becomes 1.
+    schema::settle(&mut value);
+    Ok(value)
 }
 
 /// What Go's JSON reader would say, as far as clients see a difference.
@@ -121,7 +124,15 @@ pub(crate) fn decode(
     }
     let (mut value, duplicates) = read(call, &kind.kind)?;
     check_type(kind, &mut value, &call.body)?;
-    conform(kind, &mut value, &duplicates, validation, Origin::Body, warnings)?;
+    let refuse = |why: &str| {
+        let Kind {
+            kind: name, version, ..
+        } = kind;
+        Refusal::bad_request(format!(
+            "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
+        ))
+    };
+    conform(kind, &mut value, &duplicates, validation, &refuse, warnings)?;
     Ok(value)
 }
 
@@ -208,38 +219,21 @@ pub(super) fn check_custom_type(
     Ok(())
 }
 
-/// Where an object comes from, for the words of a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The body of a request.
-    Body,
-    /// A patch made it.
-    Patch,
-}
-
-/// Brings an object to the form of its schema: unknown fields go, as `validation` says.
+/// Brings an object to the form of its schema: unknown fields go, as `validation` says. `refuse` has the words of a
+/// refusal, which depend on where the object comes from.
 pub(crate) fn conform(
     kind: &Kind,
     value: &mut Value,
     duplicates: &[String],
     validation: Validation,
-    origin: Origin,
+    refuse: &dyn Fn(&str) -> Refusal,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let Kind {
-        kind: name, version, ..
-    } = kind;
-    let refuse = |value: &Value, why: &str| match origin {
-        Origin::Body => Refusal::bad_request(format!(
-            "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
-        )),
-        Origin::Patch => Refusal::invalid_patch(value, why),
-    };
-    let unknown = crate::typed::conform(kind, value).map_err(|why| refuse(value, &why))?;
+    let unknown = crate::typed::conform(kind, value).map_err(|why| refuse(&why))?;
     match validation {
         Validation::Strict => {
             if let Some(why) = schema::strict_error(duplicates, &unknown) {
-                return Err(refuse(value, &why));
+                return Err(refuse(&why));
             }
         }
         Validation::Warn => warnings.extend(schema::strict_faults(duplicates, &unknown)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, body};
+use super::{Answer, body, priority};
 use crate::lifecycle;
 use crate::meta;
 use crate::object;
@@ -52,6 +52,9 @@ pub(crate) fn insert(
 ) -> Result<Arc<Value>, Refusal> {
     let kind = &*target.kind;
     place(target, &mut value)?;
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        object::take_meta(&mut value, field);
+    }
     lifecycle::admit(state, kind, &value)?;
     let generated = name(state, kind, &mut value);
     object::set_meta(&mut value, "uid", state.sources.uid());
@@ -59,6 +62,9 @@ pub(crate) fn insert(
     typed::defaults::apply(kind, &mut value);
     if written_by == Writing::Update {
         managed::track(kind, None, &mut value, options, "", state.sources.now());
+    }
+    if kind.role == Role::Pod {
+        priority::admit(state, kind, &mut value)?;
     }
     strategy::prepare_create(kind, &mut value);
     check(kind, &value, None, "")?;

@@ -5,6 +5,7 @@ mod create;
 pub(crate) mod delete;
 mod list;
 mod patch;
+mod priority;
 mod subresource;
 mod update;
 pub(crate) mod watch;

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::body::Origin;
 use super::create::{self, Writing};
 use super::{Answer, body, find, update};
 use crate::managed;
@@ -13,6 +12,7 @@ use crate::registry::Kind;
 use crate::request::{Call, Target, Validation, WriteOptions};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
+use crate::structs;
 use crate::topology::TypeInfo;
 
 pub(super) fn patch(
@@ -32,8 +32,9 @@ pub(super) fn patch(
     let mut current = crate::convert::to_served(kind, &old).into_owned();
     body::add_type(kind, &mut current);
     let mut new = apply_to(call, &current, types.as_ref())?;
-    check_patched(kind, &new)?;
-    body::conform(kind, &mut new, &[], options.validation, Origin::Patch, warnings)?;
+    let refuse = |why: &str| Refusal::invalid_patch(&quoted(kind, call, &current, types.as_ref()), why);
+    check_patched(kind, &new, &refuse)?;
+    body::conform(kind, &mut new, &[], options.validation, &refuse, warnings)?;
     update::check_name(target, &new)?;
     create::place_existing(target, &mut new)?;
     warnings.extend(meta::warnings(kind, Some(&old), &new));
@@ -70,7 +71,9 @@ fn apply(
         &target.subresource,
         now,
     )?;
-    body::conform(kind, &mut new, &[], Validation::Ignore, Origin::Patch, warnings)?;
+    let made = new.clone();
+    let refuse = |why: &str| Refusal::invalid_patch(&structs::plain(&made), why);
+    body::conform(kind, &mut new, &[], Validation::Ignore, &refuse, warnings)?;
     object::set_meta(&mut new, "name", target.name.as_str());
     let Some(live) = live else {
         let created = create::insert(state, target, new, options, Writing::Apply)?;
@@ -107,7 +110,7 @@ fn check_configuration(target: &Target, configuration: &Value) -> Result<(), Ref
 }
 
 /// A patch cannot make something else of an object.
-fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
+fn check_patched(kind: &Kind, new: &Value, refuse: &dyn Fn(&str) -> Refusal) -> Result<(), Refusal> {
     let (api_version, name) = (object::text(new, &["apiVersion"]), object::text(new, &["kind"]));
     if kind.is_custom() && api_version != kind.api_version() {
         let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -128,7 +131,7 @@ fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
     let why = format!(
         "no kind \"{name}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\""
     );
-    Err(Refusal::invalid_patch(new, &why))
+    Err(refuse(&why))
 }
 
 /// The content types that a kind can be patched with.
@@ -158,6 +161,26 @@ pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -
         _ => merge::apply(current, &patch),
     };
     patched.map_err(|error| refusal(&error))
+}
+
+/// What the API server shows of a patch whose result it cannot read: of a strategic patch the patch itself, of the others
+/// the result. There members stand by name where the patch went, and as they are declared everywhere else.
+fn quoted(kind: &Kind, call: &Call, current: &Value, types: Option<&TypeInfo>) -> String {
+    let patch: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    if call.media_type() == "application/strategic-merge-patch+json" {
+        return structs::go_map(&patch);
+    }
+    let result = apply_to(call, current, types).unwrap_or_default();
+    let touches = |operation: &Value| object::text(operation, &["path"]).starts_with("/metadata");
+    let is_touched = match &patch {
+        Value::Array(operations) => operations.iter().any(touches),
+        patch => patch.get("metadata").is_some(),
+    };
+    if kind.is_custom() {
+        structs::plain(&result)
+    } else {
+        structs::object(&result, !is_touched)
+    }
 }
 
 fn refusal(error: &PatchError) -> Refusal {

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::create::Writing;
 use super::{Answer, body, delete, find, patch, update};
-use crate::object::{self, at, has, list, number, object_mut, text};
-use crate::registry::{Kind, Role, ScalePaths};
+use crate::object::{self, at, list, number, object_mut, text};
+use crate::registry::{Kind, ScalePaths};
 use crate::request::{Call, Target, WriteOptions};
 use crate::selector::{self, Labels};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
 use crate::store::Collection;
+use crate::{managed, typed};
 
 /// The user that this server takes everybody for.
 const USER: &str = "admin";
@@ -26,6 +27,13 @@ pub(super) fn review(
 ) -> Result<Answer, Refusal> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let mut value = body::decode(call, &target.kind, options.validation, warnings)?;
+    let causes = typed::check(&target.kind, &value, None, "");
+    if !causes.is_empty() {
+        return Err(Refusal::invalid(&target.kind, object::name(&value), causes));
+    }
+    if target.kind.group == "authorization.k8s.io" {
+        managed::track(&target.kind, None, &mut value, &options, "", state.sources.now());
+    }
     let user = json!({"username": USER, "groups": ["system:masters", "system:authenticated"]});
     let status = match target.kind.kind.as_str() {
         "SelfSubjectReview" => {
@@ -315,19 +323,7 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
     {
         return Ok(());
     }
-    let name = object::name(budget);
-    if count("observedGeneration") < number(budget, &["metadata", "generation"]).unwrap_or(0) {
-        let cause = format!("The disruption budget {name} is still being processed by the server.");
-        return Err(Refusal::disruption_budget(VIOLATES, &cause, 10));
-    }
-    if count("disruptionsAllowed") <= 0 {
-        let cause = format!(
-            "The disruption budget {name} needs {} healthy pods and has {} currently",
-            count("desiredHealthy"),
-            count("currentHealthy")
-        );
-        return Err(Refusal::disruption_budget(VIOLATES, &cause, 0));
-    }
+    check_budget(budget)?;
     if dry_run {
         return Ok(());
     }
@@ -346,9 +342,49 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
         });
         put_condition(&mut next, condition);
     }
-    let kind = state.registry.get("policy", "v1", "poddisruptionbudgets");
-    if let Some(kind) = kind.filter(|kind| kind.role != Role::Review && has(&next, &["status"])) {
+    if let Some(kind) = state.registry.get("policy", "v1", "poddisruptionbudgets") {
+        let own = WriteOptions::own();
+        managed::track(
+            &kind,
+            Some(budget),
+            &mut next,
+            &own,
+            "status",
+            state.sources.now(),
+        );
         state.write(&kind, next)?;
     }
     Ok(())
+}
+
+/// Refuses where a budget is not up to date or allows no more.
+fn check_budget(budget: &Value) -> Result<(), Refusal> {
+    let (name, count) = (object::name(budget), |name: &str| {
+        number(budget, &["status", name]).unwrap_or(0)
+    });
+    if count("observedGeneration") < number(budget, &["metadata", "generation"]).unwrap_or(0) {
+        let cause = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(Refusal::disruption_budget(VIOLATES, &cause, 10));
+    }
+    if count("disruptionsAllowed") > 0 {
+        return Ok(());
+    }
+    let (wanted, healthy) = (count("desiredHealthy"), count("currentHealthy"));
+    let condition = list(budget, &["status", "conditions"])
+        .iter()
+        .filter(|condition| text(condition, &["type"]) == "DisruptionAllowed")
+        .find(|condition| text(condition, &["status"]) == "False");
+    let said = |name: &str| condition.map_or("", |condition| text(condition, &[name]));
+    let (reason, message) = (said("reason"), said("message"));
+    let disallows = format!("The disruption budget {name} does not allow evicting pods currently");
+    let cause = if reason == "SyncFailed" && !message.is_empty() {
+        format!("{disallows} because it failed sync: {message}")
+    } else if healthy <= wanted {
+        format!("The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently")
+    } else if message.is_empty() {
+        disallows
+    } else {
+        format!("{disallows} ({reason}): {message}")
+    };
+    Err(Refusal::disruption_budget(VIOLATES, &cause, 0))
 }
