@@ -125,7 +125,7 @@ fn check_versions(definition: &Value) -> Vec<Cause> {
     for (index, version) in versions.iter().enumerate() {
         let place = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match at(version, &["schema", "openAPIV3Schema"]) {
-            None => causes.push(Cause::required(place, "schemas are required")),
+            None => causes.push(Cause::required(place, "")),
             Some(schema) => {
                 let errors = Schema::from_json_at(schema, &place)
                     .err()

@@ -140,6 +140,8 @@ fn storage_hash(kind: &Kind) -> String {
         (Some(custom), _) => custom.storage_api_version.clone(),
         // Both groups of Events are stored as one.
         (None, Role::Event) => "v1".to_owned(),
+        // The API server has never changed what it tells of definitions.
+        (None, Role::Definition) => "apiextensions.k8s.io/v1beta1".to_owned(),
         (None, _) => kind.api_version(),
     };
     let slash = if version.contains('/') { "" } else { "/" };
@@ -217,5 +219,9 @@ mod tests {
         assert_eq!(of("", "pods"), "xPOwRZ+Yhw8=");
         assert_eq!(of("", "events"), of("events.k8s.io", "events"));
         assert_eq!(of("apps", "deployments"), "8aSe+NMegvE=");
+        assert_eq!(
+            of("apiextensions.k8s.io", "customresourcedefinitions"),
+            "jfWCUB31mvA="
+        );
     }
 }

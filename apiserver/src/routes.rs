@@ -24,6 +24,13 @@ fn route(server: &Server, call: &Call) -> Result<Response<Body>, Refusal> {
         .split('/')
         .filter(|segment| !segment.is_empty())
         .collect();
+    let is_discovery = matches!(
+        segments.as_slice(),
+        ["version"] | ["api" | "apis"] | ["api", _] | ["apis", _] | ["apis", _, _]
+    );
+    if is_discovery && call.method != Method::GET {
+        return Err(Refusal::method_not_allowed());
+    }
     match segments.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Ok(text(200, "ok")),
         ["version"] => Ok(json_answer(&discovery::version())),

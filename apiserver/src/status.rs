@@ -376,7 +376,7 @@ impl Refusal {
 
     /// 406.
     pub fn not_acceptable(message: &str) -> Self {
-        Self::new(406, "NotAcceptable", message).about(About::default())
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// 410: the history asked for is no longer kept.

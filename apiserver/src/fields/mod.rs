@@ -145,6 +145,31 @@ fn requested(old: &Value, new: &Value, subresource: &str) -> Managed {
     }
 }
 
+/// Whether anybody owns the field at a path of member names.
+pub fn is_owned(object: &Value, path: &[String]) -> bool {
+    let path = member_path(path);
+    let owners = Managed::decode(object).unwrap_or_default();
+    owners.0.values().any(|entry| entry.set.has(&path.0))
+}
+
+/// Takes a field from all who own it.
+pub fn release(object: &mut Value, path: &[String]) {
+    let Ok(mut owners) = Managed::decode(object) else {
+        return;
+    };
+    let path = FieldSet::of(&[member_path(path)]);
+    for entry in owners.0.values_mut() {
+        entry.set = entry.set.difference(&path);
+    }
+    owners.0.retain(|_, entry| !entry.set.is_empty());
+    owners.encode(object);
+}
+
+fn member_path(names: &[String]) -> Path {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Path::of_fields(&names)
+}
+
 fn update(
     old: &Value,
     new: &Value,

@@ -102,11 +102,14 @@ fn job(value: &mut Value) {
     }
 }
 
-/// Labels the Pods of a new Job with its name and uid, and selects them by the uid, unless it does so itself.
+/// Labels the Pods of a new Job with its name and uid, and selects them by the uid, unless it does so itself. A Job without
+/// labels of its own has those of its Pods.
 pub(crate) fn select_own_pods(job: &mut Value) {
     if at(job, &["spec", "manualSelector"]) == Some(&Value::Bool(true)) {
         return;
     }
+    let own = at(job, &["metadata", "labels"]);
+    let shares_labels = own.is_none() || own == at(job, &["spec", "template", "metadata", "labels"]);
     let (name, uid) = (json!(object::name(job)), json!(object::uid(job)));
     let labels = object_mut(job, &["spec", "template", "metadata", "labels"]);
     for label in ["job-name", "batch.kubernetes.io/job-name"] {
@@ -115,8 +118,12 @@ pub(crate) fn select_own_pods(job: &mut Value) {
     for label in ["controller-uid", "batch.kubernetes.io/controller-uid"] {
         set(labels, label, uid.clone());
     }
+    let labels = labels.clone();
     let selected = object_mut(job, &["spec", "selector", "matchLabels"]);
     set(selected, "batch.kubernetes.io/controller-uid", uid);
+    if shares_labels {
+        object::set_meta(job, "labels", labels);
+    }
 }
 
 /// Says of a `DaemonSet` how often its template changed.
@@ -170,6 +177,10 @@ mod tests {
             json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}})
         );
         assert_eq!(job["spec"]["template"]["metadata"]["labels"]["job-name"], "j");
+        assert_eq!(
+            job["metadata"]["labels"],
+            job["spec"]["template"]["metadata"]["labels"]
+        );
         let parallel = defaulted("batch", "jobs", json!({"spec": {"parallelism": 2}}));
         assert_eq!(parallel["spec"].get("completions"), None);
     }

@@ -16,7 +16,7 @@ pub(crate) const MAX_BYTES: usize = 3 * 1024 * 1024;
 /// What `accepted media types` says of bodies.
 const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
-/// Reads a body of JSON or YAML.
+/// Reads a body of JSON or YAML. `expected` is the kind that an unreadable one is told it must be of, if it is told.
 pub(crate) fn parse(call: &Call, expected: &str) -> Result<Value, Refusal> {
     read(call, expected).map(|(value, _)| value)
 }
@@ -43,10 +43,11 @@ fn read(call: &Call, expected: &str) -> Result<(Value, Vec<String>), Refusal> {
 fn parse_json(body: &[u8], expected: &str) -> Result<(Value, Vec<String>), Refusal> {
     let unrecognized = |why: &str| {
         let shown = shorten(body);
-        Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; json parse \
-             error: {why} ({shown})"
-        ))
+        let why = format!("couldn't get version/kind; json parse error: {why}");
+        Refusal::bad_request(match expected {
+            "" => why,
+            kind => format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"),
+        })
     };
     let (value, duplicates) = schema::decode(body).map_err(|error| unrecognized(&json_error(&error)))?;
     if !value.is_object() {

@@ -40,6 +40,8 @@ pub(crate) enum Writing {
     Update,
     /// Apply, which has recorded itself.
     Apply,
+    /// A write that nobody is the owner of.
+    Unrecorded,
 }
 
 /// Creates an object that was read from a body, or made by an apply.
@@ -143,10 +145,18 @@ pub(super) fn check(
         causes.extend(definition::check(value, old));
     }
     if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::invalid(kind, object::name(value), causes))
+        return Ok(());
     }
+    let name = object::name(value);
+    if kind.role == Role::Event {
+        // What is refused is the Event that would be stored.
+        let stored = Kind {
+            group: String::new(),
+            ..kind.clone()
+        };
+        return Err(Refusal::invalid(&stored, name, causes));
+    }
+    Err(Refusal::invalid(kind, name, causes))
 }
 
 /// Refuses what etcd would not take.

@@ -148,7 +148,7 @@ pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refu
 }
 
 /// The content type of server-side apply.
-const APPLY: &str = "application/apply-patch+yaml";
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
 /// Applies the body of a request to an object.
 pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -> Result<Value, Refusal> {

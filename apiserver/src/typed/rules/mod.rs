@@ -22,7 +22,7 @@ pub(super) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource
         (Role::Pod, _, _) => pods::check(value, old),
         (Role::Event, _, _) => events::check(kind, value, old),
         (Role::Secret, _, _) => data::secret(value, old),
-        (Role::Node, _, _) => small::node(value),
+        (Role::Node, _, _) => small::node(value, old),
         (_, "ConfigMap", _) => data::config_map(value, old),
         (_, "Lease", _) => small::lease(value),
         (_, "PodDisruptionBudget", _) => budgets::check(value),

@@ -41,8 +41,18 @@ pub(super) fn lease(lease: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What is wrong with a Node: its taints. The API server looks for them in the metadata.
-pub(super) fn node(node: &Value) -> Vec<Cause> {
+/// What is wrong with a Node that is created, or that replaces `old`: its taints. The API server places them in the metadata,
+/// and looks at them twice where they replace others.
+pub(super) fn node(node: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = taints(node);
+    if old.is_some() {
+        let again = causes.clone();
+        causes.extend(again);
+    }
+    causes
+}
+
+fn taints(node: &Value) -> Vec<Cause> {
     let taints = list(node, &["spec", "taints"]);
     let mut causes = Vec::new();
     let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -129,11 +139,12 @@ mod tests {
     #[test]
     fn taints_have_an_effect_and_come_once() {
         let good = json!({"spec": {"taints": [{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoSchedule"}]}});
-        assert_eq!(node(&good), []);
+        assert_eq!(node(&good, Some(&good)), []);
         let bad = json!({"spec": {"taints": [
             {"key": "a", "effect": "Nope"}, {"key": "b"}, {"key": "b", "value": "x y"},
         ]}});
-        let found = texts(&node(&bad));
+        assert_eq!(node(&bad, Some(&good)).len(), 10);
+        let found = texts(&node(&bad, None));
         assert_eq!(
             found[0],
             "metadata.taints[0].effect: Unsupported value: \"Nope\": supported values: \"NoSchedule\", \
