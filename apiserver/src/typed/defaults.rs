@@ -30,7 +30,7 @@ pub(crate) fn apply(kind: &Kind, value: &mut Value) {
         (Role::Node, _) => node(value),
         (_, "Service") => service(object_mut(value, &["spec"])),
         (_, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") => {
-            workloads::apply(kind, value)
+            workloads::apply(kind, value);
         }
         (_, "LimitRange") => each(object_mut(value, &["spec"]), "limits", limit),
         (_, "RoleBinding" | "ClusterRoleBinding") => role_binding(value),

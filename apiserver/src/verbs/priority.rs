@@ -97,7 +97,7 @@ mod tests {
     use crate::{Limits, Server, Sources};
     use serde_json::json;
 
-    fn admitted(server: &Server, spec: Value) -> Result<Value, String> {
+    fn admitted(server: &Server, spec: &Value) -> Result<Value, String> {
         let state = server.state();
         let kind = state.registry.get("", "v1", "pods").unwrap();
         let mut pod = json!({"metadata": {"name": "p"}, "spec": spec});
@@ -110,14 +110,14 @@ mod tests {
     fn pods_have_the_priority_of_their_class() {
         let server = Server::new(Sources::system(), Limits::default());
         assert_eq!(
-            admitted(&server, json!({})).unwrap(),
+            admitted(&server, &json!({})).unwrap(),
             json!({"priority": 0, "preemptionPolicy": PREEMPTS})
         );
         assert_eq!(
-            admitted(&server, json!({"priorityClassName": "nope"})).unwrap_err(),
+            admitted(&server, &json!({"priorityClassName": "nope"})).unwrap_err(),
             "pods \"p\" is forbidden: no PriorityClass with name nope was found"
         );
-        let critical = admitted(&server, json!({"priorityClassName": "system-node-critical"})).unwrap();
+        let critical = admitted(&server, &json!({"priorityClassName": "system-node-critical"})).unwrap();
         assert_eq!(critical["priority"], 2_000_001_000);
         let class = json!({"metadata": {"name": "low"}, "value": -5, "globalDefault": true, "preemptionPolicy": "Never"});
         {
@@ -129,9 +129,9 @@ mod tests {
             state.write(&kind, class).unwrap();
         }
         let expected = json!({"priorityClassName": "low", "priority": -5, "preemptionPolicy": "Never"});
-        assert_eq!(admitted(&server, json!({})).unwrap(), expected);
+        assert_eq!(admitted(&server, &json!({})).unwrap(), expected);
         assert!(
-            admitted(&server, json!({"priority": 1}))
+            admitted(&server, &json!({"priority": 1}))
                 .unwrap_err()
                 .contains("must not be provided")
         );

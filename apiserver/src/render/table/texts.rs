@@ -38,9 +38,12 @@ pub(super) fn endpoints(value: &Value) -> String {
             ports => {
                 for port in ports {
                     let port = count(port, &["port"]);
-                    all.extend(addresses.clone().map(|ip| match ip.contains(':') {
-                        true => format!("[{ip}]:{port}"),
-                        false => format!("{ip}:{port}"),
+                    all.extend(addresses.clone().map(|ip| {
+                        if ip.contains(':') {
+                            format!("[{ip}]:{port}")
+                        } else {
+                            format!("{ip}:{port}")
+                        }
                     }));
                 }
             }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::meta::names;
-use crate::object::{at, list, text};
+use crate::object::{Object, at, list, text};
 use crate::status::Cause;
 
 /// What is wrong with a `metav1.LabelSelector` at `field`.
@@ -78,7 +78,7 @@ pub(super) fn is_empty(selector: &Value) -> bool {
     list(selector, &["matchExpressions"]).is_empty()
         && at(selector, &["matchLabels"])
             .and_then(Value::as_object)
-            .is_none_or(|labels| labels.is_empty())
+            .is_none_or(Object::is_empty)
 }
 
 #[cfg(test)]

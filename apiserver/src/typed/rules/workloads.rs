@@ -82,12 +82,11 @@ pub(super) fn revision(revision: &Value, old: Option<&Value>) -> Vec<Cause> {
         Some(old) if old.get("data").unwrap_or(&Value::Null) != data => {
             causes.push(Cause::immutable("data", data));
         }
-        Some(_) => {}
         None if !has(revision, &["data"]) => causes.push(Cause::required("data", "data is mandatory")),
         None if !data.is_object() => {
             causes.push(Cause::required("data", "data must be a valid JSON object"));
         }
-        None => {}
+        Some(_) | None => {}
     }
     causes
 }
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
     use crate::registry::Registry;
 
-    fn of(plural: &str, spec: Value) -> Vec<String> {
+    fn of(plural: &str, spec: &Value) -> Vec<String> {
         let kind = Registry::new().get("apps", "v1", plural).unwrap();
         check(&kind, &json!({"spec": spec}))
             .iter()
@@ -113,18 +112,18 @@ mod tests {
         let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"restartPolicy": "Always"}});
         for plural in ["deployments", "replicasets", "statefulsets", "daemonsets"] {
             let spec = |value: &str| json!({"selector": {"matchLabels": {"a": value}}, "template": template});
-            assert_eq!(of(plural, spec("b")), Vec::<String>::new());
-            assert_eq!(of(plural, spec("c")), [MISMATCH]);
+            assert_eq!(of(plural, &spec("b")), Vec::<String>::new());
+            assert_eq!(of(plural, &spec("c")), [MISMATCH]);
         }
         let without = json!({"template": template});
         assert_eq!(
-            of("deployments", without.clone()),
+            of("deployments", &without),
             ["spec.selector: Required value", MISMATCH]
         );
-        assert_eq!(of("daemonsets", without), [MISMATCH]);
+        assert_eq!(of("daemonsets", &without), [MISMATCH]);
         let all = json!({"selector": {}, "template": template});
         assert_eq!(
-            of("replicasets", all),
+            of("replicasets", &all),
             ["spec.selector: Invalid value: {}: empty selector is invalid for deployment"]
         );
     }
