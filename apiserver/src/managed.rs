@@ -20,13 +20,6 @@ fn types(kind: &Kind) -> TypeInfo {
     builtin.unwrap_or_else(TypeInfo::deduced)
 }
 
-/// An object with all that its entries own by the names that its kind has for it.
-fn as_served(kind: &Kind, value: &Value) -> Value {
-    let mut value = convert::to_served(kind, value).into_owned();
-    convert::entries_to_served(kind, &mut value);
-    value
-}
-
 fn reset(kind: &Kind, subresource: &str) -> ResetFields {
     if kind.is_custom() {
         return ResetFields::custom(kind.status != crate::registry::StatusRule::None, subresource);
@@ -52,11 +45,10 @@ pub(crate) fn track(
     };
     if kind.role == Role::Event {
         // Both groups of Events are stored in the form of the core group, and recorded in their own.
-        *new = as_served(kind, new);
-        let old = old.map(|old| as_served(kind, old));
-        fields::track_update(old.as_ref(), new, &write, &types(kind));
+        *new = convert::to_served(kind, new).into_owned();
+        let old = old.map(|old| convert::to_served(kind, old));
+        fields::track_update(old.as_deref(), new, &write, &types(kind));
         convert::event_to_stored(kind, new);
-        convert::entries_to_stored(kind, new);
         return;
     }
     fields::track_update(old, new, &write, &types(kind));
@@ -99,16 +91,14 @@ pub(crate) fn apply(
         reset: &reset(kind, subresource),
         now,
     };
-    let served = live
-        .filter(|_| kind.role == Role::Event)
-        .map(|live| as_served(kind, live));
-    let live = served.as_ref().or(live);
-    let mut applied = fields::apply(live, configuration, &write, options.force, &types(kind));
-    if let Ok(new) = &mut applied
-        && kind.role == Role::Event
-    {
-        convert::entries_to_stored(kind, new);
-    }
+    let live = live.map(|live| convert::to_served(kind, live));
+    let applied = fields::apply(
+        live.as_deref(),
+        configuration,
+        &write,
+        options.force,
+        &types(kind),
+    );
     applied.map_err(|error| match error {
         ApplyError::Conflict(conflicts) => {
             let causes = conflicts.causes().map(|(reason, message, field)| Cause {

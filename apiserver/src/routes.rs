@@ -26,7 +26,7 @@ fn route(server: &Server, call: &Call) -> Result<Response<Body>, Refusal> {
         .collect();
     let is_discovery = matches!(
         segments.as_slice(),
-        ["version" | "api" | "apis"] | ["api" | "apis", _] | ["apis", _, _]
+        ["version" | "api"] | ["api", _] | ["apis", _, _]
     );
     if is_discovery && call.method != Method::GET {
         return Err(Refusal::method_not_allowed());

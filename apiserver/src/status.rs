@@ -33,11 +33,11 @@ impl Cause {
         }
     }
 
-    /// What is to be unique is given twice.
-    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+    /// What is to be unique is given twice; `shown` is what is shown of it.
+    pub fn duplicate(field: impl Into<String>, shown: &str) -> Self {
         Self {
             reason: "FieldValueDuplicate",
-            message: format!("Duplicate value: {value}"),
+            message: format!("Duplicate value: {shown}"),
             field: field.into(),
         }
     }

@@ -27,11 +27,28 @@ pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
         }
         Role::Node => add_not_ready_taint(value),
         Role::Plain if kind.kind == "DaemonSet" => workloads::set_template_generation(value, 1),
+        Role::Plain if kind.kind == "Lease" => drop_coordination(value),
+        Role::Plain if kind.kind.ends_with("Role") => write_rules(value),
         Role::Plain if kind.kind == "Service" => give_no_addresses(value),
         Role::Plain if kind.kind == "Job" => workloads::select_own_pods(value),
         _ => {}
     }
     meta::drop_empty(value);
+}
+
+/// The rules of a role are always written, be there none.
+fn write_rules(role: &mut Value) {
+    object::object_mut(role, &[])
+        .entry("rules")
+        .or_insert(Value::Null);
+}
+
+/// Coordinated leader election is switched off: what Leases say of it is not kept.
+fn drop_coordination(lease: &mut Value) {
+    let spec = object::object_mut(lease, &["spec"]);
+    for name in ["strategy", "preferredHolder"] {
+        spec.remove(name);
+    }
 }
 
 /// A Service that asks for no address of its own says so in both fields. Nobody gives addresses to the others.
@@ -106,8 +123,11 @@ pub(crate) fn prepare_update(kind: &Kind, subresource: &str, old: &Value, new: &
             }
         }
     }
-    if kind.role == Role::Plain && kind.kind == "DaemonSet" {
-        workloads::count_template(old, new);
+    match kind.kind.as_str() {
+        "DaemonSet" if kind.role == Role::Plain => workloads::count_template(old, new),
+        "Lease" if kind.role == Role::Plain => drop_coordination(new),
+        "Role" | "ClusterRole" if kind.role == Role::Plain => write_rules(new),
+        _ => {}
     }
     meta::drop_empty(new);
     if kind.generation && is_other_wish(kind, old, new) {

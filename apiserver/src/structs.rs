@@ -101,6 +101,21 @@ fn members_as(members: &Object, order: &[&str], shown: impl Fn(&str, &Value) -> 
     format!("{{{}}}", members.join(","))
 }
 
+/// An object of texts as the API server's own type has it: all members, by the names of Go's fields.
+pub(crate) fn internal(value: &Value, members: &[&str]) -> String {
+    let text = |member: &str| {
+        let fields = value.as_object().into_iter().flatten();
+        let mut found = fields.filter(|(name, _)| name.eq_ignore_ascii_case(member));
+        let text = found
+            .next()
+            .and_then(|(_, text)| text.as_str())
+            .unwrap_or_default();
+        format!("\"{member}\":{}", Value::from(text))
+    };
+    let members: Vec<String> = members.iter().map(|member| text(member)).collect();
+    format!("{{{}}}", members.join(","))
+}
+
 /// JSON as Go's `%v` prints a map.
 pub(crate) fn go_map(value: &Value) -> String {
     let mut out = String::new();
@@ -152,6 +167,14 @@ mod tests {
         assert_eq!(
             object(&value, false),
             r#"{"data":{"a":2,"b":1},"metadata":{"managedFields":[{"manager":"m","apiVersion":"v1"}],"name":"n","uid":"u"}}"#
+        );
+    }
+
+    #[test]
+    fn types_of_the_servers_own_have_all_members() {
+        assert_eq!(
+            internal(&json!({"apiVersion": "v1"}), &["Kind", "APIVersion"]),
+            r#"{"Kind":"","APIVersion":"v1"}"#
         );
     }
 

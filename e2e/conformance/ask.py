@@ -147,7 +147,10 @@ def normalised(value, key=None):
 
 
 def time_of_the_run(match):
-    at = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    try:
+        at = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:  # no such day
+        return match[0]
     return match[0] if abs(time.time() - at) > 3600 else "TIME" + (".FRACTION" if match[2] else "")
 
 

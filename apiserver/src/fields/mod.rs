@@ -4,7 +4,8 @@
 //! Every create, update and patch goes through [`track_update`], every apply through [`apply`]. Both take the object as
 //! it is stored and give the one to store. They are pure: the time is an argument.
 //!
-//! Entries of managedFields that were written in another version of the kind are read with the same type.
+//! Entries of managedFields that were written in another version of a custom kind are read with the same type; those of a
+//! built-in kind are forgotten.
 
 mod compare;
 mod conflict;
@@ -122,11 +123,20 @@ pub fn track_update(live: Option<&Value>, new: &mut Value, write: &Write<'_>, in
     if validate::validate(info, old, true).is_err() || validate::validate(info, new, true).is_err() {
         return;
     }
+    drop_other_versions(&mut owners, write, info);
     let writer = write.manager(Operation::Update);
     update(old, new, &mut owners, writer, write, info);
     owners.encode(new);
     if let Some(live) = live {
         managed::keep_times(live, new, info);
+    }
+}
+
+/// Built-in kinds have one version each. What was written in another, such as that of the other group of Events, cannot be
+/// read in this one: the API server forgets who owns it.
+fn drop_other_versions(owners: &mut Managed, write: &Write<'_>, info: &TypeInfo) {
+    if info.is_builtin() {
+        owners.0.retain(|_, entry| entry.api_version == write.api_version);
     }
 }
 
@@ -268,6 +278,7 @@ fn apply_once(
         };
         update(&json!({}), &old, &mut owners, before, write, info);
     }
+    drop_other_versions(&mut owners, write, info);
     let applier = write.manager(Operation::Apply);
     let mut new = Updater {
         info,

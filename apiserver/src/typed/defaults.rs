@@ -32,6 +32,9 @@ pub(crate) fn apply(kind: &Kind, value: &mut Value) {
         (_, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") => {
             workloads::apply(kind, value);
         }
+        (_, "Endpoints") => each(object_mut(value, &[]), "subsets", |subset| {
+            each(subset, "ports", |port| set(port, "protocol", json!("TCP")));
+        }),
         (_, "LimitRange") => each(object_mut(value, &["spec"]), "limits", limit),
         (_, "RoleBinding" | "ClusterRoleBinding") => role_binding(value),
         _ => {}

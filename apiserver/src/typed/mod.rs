@@ -3,6 +3,7 @@
 pub(crate) mod defaults;
 pub(crate) mod definitions;
 mod forms;
+mod misfit;
 mod rules;
 pub(crate) mod workloads;
 
@@ -12,14 +13,15 @@ use crate::object::Object;
 use crate::registry::Kind;
 use crate::status::Cause;
 use crate::verbs::body::{add_type, json_kind};
+pub(crate) use misfit::Misfit;
 
 /// Drops unknown members and returns their paths; refuses what is of another form than the type says.
-pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
+pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Misfit> {
     if let Some(custom) = &kind.custom {
         let mut unknown = Vec::new();
         if let Some(schema) = &custom.schema {
             if let Some(why) = schema.decode_error(value) {
-                return Err(why);
+                return Err(Misfit::Other(why));
             }
             schema.default(value);
             unknown = schema.prune(value);
@@ -56,7 +58,7 @@ fn check_scale(path: &[String], value: &Value) -> Option<Cause> {
 }
 
 /// The metadata has a type whatever the object is.
-fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
+fn conform_metadata(value: &mut Value) -> Result<Vec<String>, Misfit> {
     let schema = definitions::by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
     let (Some(schema), Some(metadata)) = (schema, value.get_mut("metadata")) else {
         return Ok(Vec::new());
@@ -125,12 +127,12 @@ fn is_nothing(schema: &'static Value, member: &Value) -> bool {
 
 struct Walk<'a> {
     unknown: Vec<String>,
-    /// The type, as Go names it in errors.
+    /// The innermost type, as Go names it in errors.
     of: &'a str,
 }
 
 impl Walk<'_> {
-    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         if definitions::reference(schema).is_some_and(is_free) {
             return Ok(());
         }
@@ -139,9 +141,10 @@ impl Walk<'_> {
         }
         let type_name = definitions::reference(schema).and_then(|name| name.rsplit('.').next());
         match type_name {
-            Some("Quantity") => return forms::check_quantity(value),
-            Some("Time") => return forms::read_time(value),
-            Some("MicroTime") => return forms::read_micro_time(value),
+            Some("Time" | "MicroTime") if !value.is_string() => return Err(self.wrong(value, path, "string")),
+            Some("Quantity") => return forms::check_quantity(value).map_err(Misfit::Other),
+            Some("Time") => return forms::read_time(value).map_err(Misfit::Other),
+            Some("MicroTime") => return forms::read_micro_time(value).map_err(Misfit::Other),
             _ => {}
         }
         let schema = definitions::resolve(schema);
@@ -149,14 +152,22 @@ impl Walk<'_> {
             return Ok(());
         }
         match schema.get("type").and_then(Value::as_str) {
-            Some("object") => self.object(schema, value, path),
+            Some("object") => {
+                let outer = self.of;
+                if let Some(name) = type_name.filter(|_| !path.is_empty()) {
+                    self.of = name;
+                }
+                self.object(schema, value, path)?;
+                self.of = outer;
+                Ok(())
+            }
             Some("array") => self.array(schema, value, path),
             Some("string") => {
                 let Value::String(text) = &value else {
                     return Err(self.wrong(value, path, "string"));
                 };
                 match schema.get("format").and_then(Value::as_str) {
-                    Some("byte") => forms::check_bytes(text),
+                    Some("byte") => forms::check_bytes(text).map_err(Misfit::Other),
                     _ => Ok(()),
                 }
             }
@@ -174,7 +185,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         let Value::Object(members) = value else {
             let of = if schema.get("additionalProperties").is_some() {
                 "map[string]string"
@@ -204,7 +215,7 @@ impl Walk<'_> {
         properties: &'static Object,
         members: &mut Object,
         path: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         let required = crate::object::list(schema, &["required"]);
         let is_written = |name: &String| {
             ALWAYS_WRITTEN.contains(&name.as_str()) || required.iter().any(|required| required == name)
@@ -236,7 +247,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         let Value::Array(items) = value else {
             return Err(self.wrong(value, path, "[]"));
         };
@@ -249,18 +260,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// In the words of Go's JSON reader.
-    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> String {
-        let found = json_kind(value);
-        let plain: String = path
+    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> Misfit {
+        let plain: Vec<&str> = path
             .split('.')
             .map(|part| part.split('[').next().unwrap_or_default())
-            .collect::<Vec<_>>()
-            .join(".");
-        format!(
-            "json: cannot unmarshal {found} into Go struct field {}.{plain} of type {wanted}",
-            self.of
-        )
+            .collect();
+        Misfit::Form {
+            found: value.clone(),
+            field: format!("{}.{}", self.of, plain.join(".")),
+            wanted: wanted.to_owned(),
+        }
     }
 }
 
@@ -273,7 +282,9 @@ mod tests {
     fn conformed(group: &str, plural: &str, value: Value) -> Result<Value, String> {
         let kind = Registry::new().get(group, "v1", plural).unwrap();
         let mut value = value;
-        conform(&kind, &mut value).map(|_| value)
+        conform(&kind, &mut value)
+            .map(|_| value)
+            .map_err(|misfit| misfit.decoded())
     }
 
     #[test]
@@ -316,6 +327,20 @@ mod tests {
                 .starts_with("parsing time \"yesterday\"")
         );
         assert!(lease("2026-01-01T00:00:05.000000Z").is_ok());
+    }
+
+    #[test]
+    fn what_is_of_another_form_is_named_by_its_innermost_type() {
+        let wrong = conformed("", "pods", json!({"spec": {"containers": [{"name": 1}]}})).unwrap_err();
+        assert_eq!(
+            wrong,
+            "json: cannot unmarshal number into Go struct field Container.spec.containers.name of type string"
+        );
+        let wrong = conformed("", "configmaps", json!({"data": {"a": 1}})).unwrap_err();
+        assert_eq!(
+            wrong,
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"
+        );
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn deployment(spec: &mut Object) {
 fn stateful(spec: &mut Object) {
     set(spec, "replicas", json!(1));
     set(spec, "revisionHistoryLimit", json!(10));
+    set(spec, "serviceName", json!(""));
     set(spec, "podManagementPolicy", json!("OrderedReady"));
     strategy(spec, "updateStrategy", &[("partition", json!(0))]);
     if let Some(policy) = member(spec, "persistentVolumeClaimRetentionPolicy", json!({})) {

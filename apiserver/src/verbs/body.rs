@@ -9,6 +9,7 @@ use crate::registry::{Kind, Role};
 use crate::request::{Call, Validation};
 use crate::schema;
 use crate::status::{Cause, Refusal};
+use crate::typed::Misfit;
 
 /// Bodies up to 3 MiB are read, as by the API server.
 pub(crate) const MAX_BYTES: usize = 3 * 1024 * 1024;
@@ -49,7 +50,8 @@ fn parse_json(body: &[u8], expected: &str) -> Result<(Value, Vec<String>), Refus
             kind => format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"),
         })
     };
-    let (value, duplicates) = schema::decode(body).map_err(|error| unrecognized(&json_error(&error)))?;
+    let (value, duplicates) =
+        schema::decode(body).map_err(|error| unrecognized(&json_error(body, &error)))?;
     if !value.is_object() {
         let what = json_kind(&value);
         return Err(unrecognized(&format!(
@@ -85,14 +87,31 @@ pub(crate) fn parse_yaml(body: &[u8]) -> Result<Value, Refusal> {
     Ok(value)
 }
 
-/// What Go's JSON reader would say, as far as clients see a difference.
-pub(crate) fn json_error(error: &serde_json::Error) -> String {
+/// What Go's JSON reader would say of a text, as far as clients see a difference.
+pub(crate) fn json_error(text: &[u8], error: &serde_json::Error) -> String {
     // Errors inside of objects have lost their category on the way.
-    if error.is_eof() || error.to_string().starts_with("EOF while parsing") {
-        "unexpected end of JSON input".to_owned()
-    } else {
-        error.to_string()
+    let why = error.to_string();
+    if error.is_eof() || why.starts_with("EOF while parsing") {
+        return "unexpected end of JSON input".to_owned();
     }
+    let text = String::from_utf8_lossy(text);
+    let line = text
+        .lines()
+        .nth(error.line().saturating_sub(1))
+        .unwrap_or_default();
+    let Some(sign) = line.chars().nth(error.column().saturating_sub(1)) else {
+        return why;
+    };
+    let place = match why.split(" at line ").next().unwrap_or_default() {
+        "expected value" => "looking for beginning of value",
+        "expected `:`" => "after object key",
+        "expected `,` or `}`" => "after object key:value pair",
+        "expected `,` or `]`" => "after array element",
+        "key must be a string" => "looking for beginning of object key string",
+        "trailing characters" => "after top-level value",
+        _ => return why,
+    };
+    format!("invalid character '{sign}' {place}")
 }
 
 /// The beginning of a body, for error texts; in hexadecimal when it is not an object.
@@ -125,7 +144,8 @@ pub(crate) fn decode(
     }
     let (mut value, duplicates) = read(call, &kind.kind)?;
     check_type(kind, &mut value, &call.body)?;
-    let refuse = |why: &str| {
+    let refuse = |misfit: &Misfit| {
+        let why = misfit.decoded();
         let Kind {
             kind: name, version, ..
         } = kind;
@@ -227,14 +247,14 @@ pub(crate) fn conform(
     value: &mut Value,
     duplicates: &[String],
     validation: Validation,
-    refuse: &dyn Fn(&str) -> Refusal,
+    refuse: &dyn Fn(&Misfit) -> Refusal,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let unknown = crate::typed::conform(kind, value).map_err(|why| refuse(&why))?;
+    let unknown = crate::typed::conform(kind, value).map_err(|misfit| refuse(&misfit))?;
     match validation {
         Validation::Strict => {
             if let Some(why) = schema::strict_error(duplicates, &unknown) {
-                return Err(refuse(&why));
+                return Err(refuse(&Misfit::Other(why)));
             }
         }
         Validation::Warn => warnings.extend(schema::strict_faults(duplicates, &unknown)),
@@ -244,4 +264,30 @@ pub(crate) fn conform(
         convert::event_to_stored(kind, value);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_said_in_the_words_of_go() {
+        let of = |text: &str| {
+            let error = serde_json::from_str::<Value>(text).unwrap_err();
+            json_error(text.as_bytes(), &error)
+        };
+        assert_eq!(of("{\"a"), "unexpected end of JSON input");
+        assert_eq!(of("~"), "invalid character '~' looking for beginning of value");
+        assert_eq!(
+            of("{a"),
+            "invalid character 'a' looking for beginning of object key string"
+        );
+        assert_eq!(of("{\"a\" 1"), "invalid character '1' after object key");
+        assert_eq!(
+            of("{\"a\":1 2"),
+            "invalid character '2' after object key:value pair"
+        );
+        assert_eq!(of("[1 2"), "invalid character '2' after array element");
+        assert_eq!(of("1\n 2"), "invalid character '2' after top-level value");
+    }
 }

@@ -8,6 +8,8 @@ mod patch;
 mod priority;
 mod scale;
 mod subresource;
+#[cfg(test)]
+mod tests;
 mod update;
 pub(crate) mod watch;
 

@@ -14,6 +14,7 @@ use crate::state::State;
 use crate::status::{Cause, Refusal};
 use crate::structs;
 use crate::topology::TypeInfo;
+use crate::typed::Misfit;
 
 pub(super) fn patch(
     state: &mut State,
@@ -32,7 +33,13 @@ pub(super) fn patch(
     let mut current = crate::convert::to_served(kind, &old).into_owned();
     body::add_type(kind, &mut current);
     let mut new = apply_to(call, &current, types.as_ref())?;
-    let refuse = |why: &str| Refusal::invalid_patch(&quoted(kind, call, &current, types.as_ref()), why);
+    let refuse = |misfit: &Misfit| {
+        let why = match call.media_type().as_str() {
+            STRATEGIC => misfit.converted(),
+            _ => misfit.decoded(),
+        };
+        Refusal::invalid_patch(&quoted(kind, call, &current, types.as_ref()), &why)
+    };
     check_patched(kind, &new, &refuse)?;
     body::conform(kind, &mut new, &[], options.validation, &refuse, warnings)?;
     update::check_name(target, &new)?;
@@ -72,7 +79,7 @@ fn apply(
         now,
     )?;
     let made = new.clone();
-    let refuse = |why: &str| Refusal::invalid_patch(&structs::plain(&made), why);
+    let refuse = |misfit: &Misfit| Refusal::invalid_patch(&structs::plain(&made), &misfit.decoded());
     body::conform(kind, &mut new, &[], Validation::Ignore, &refuse, warnings)?;
     object::set_meta(&mut new, "name", target.name.as_str());
     let Some(live) = live else {
@@ -110,7 +117,7 @@ fn check_configuration(target: &Target, configuration: &Value) -> Result<(), Ref
 }
 
 /// A patch cannot make something else of an object.
-fn check_patched(kind: &Kind, new: &Value, refuse: &dyn Fn(&str) -> Refusal) -> Result<(), Refusal> {
+fn check_patched(kind: &Kind, new: &Value, refuse: &dyn Fn(&Misfit) -> Refusal) -> Result<(), Refusal> {
     let (api_version, name) = (object::text(new, &["apiVersion"]), object::text(new, &["kind"]));
     if kind.is_custom() && api_version != kind.api_version() {
         let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -131,15 +138,15 @@ fn check_patched(kind: &Kind, new: &Value, refuse: &dyn Fn(&str) -> Refusal) -> 
     let why = format!(
         "no kind \"{name}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\""
     );
-    Err(refuse(&why))
+    Err(refuse(&Misfit::Other(why)))
 }
 
 /// The content types that a kind can be patched with.
 pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refusal> {
     match media_type {
         "application/json-patch+json" | "application/merge-patch+json" | APPLY => Ok(()),
-        "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(()),
-        "application/strategic-merge-patch+json" => Err(Refusal::unsupported_media(
+        STRATEGIC if !kind.is_custom() => Ok(()),
+        STRATEGIC => Err(Refusal::unsupported_media(
             "the body of the request was in an unknown format - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
@@ -147,17 +154,23 @@ pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refu
     }
 }
 
+/// The content type of strategic merge patches.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
 /// The content type of server-side apply.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
 /// Applies the body of a request to an object.
 pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -> Result<Value, Refusal> {
     let patch: Value = serde_json::from_slice(&call.body).map_err(|error| {
-        Refusal::bad_request(format!("error decoding patch: {}", body::json_error(&error)))
+        Refusal::bad_request(format!(
+            "error decoding patch: {}",
+            body::json_error(&call.body, &error)
+        ))
     })?;
     let patched = match (call.media_type().as_str(), types) {
         ("application/json-patch+json", _) => json::apply(current, &patch),
-        ("application/strategic-merge-patch+json", Some(types)) => strategic::apply(current, &patch, types),
+        (STRATEGIC, Some(types)) => strategic::apply(current, &patch, types),
         _ => merge::apply(current, &patch),
     };
     patched.map_err(|error| refusal(&error))
@@ -167,7 +180,7 @@ pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -
 /// the result. There members stand by name where the patch went, and as they are declared everywhere else.
 fn quoted(kind: &Kind, call: &Call, current: &Value, types: Option<&TypeInfo>) -> String {
     let patch: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-    if call.media_type() == "application/strategic-merge-patch+json" {
+    if call.media_type() == STRATEGIC {
         return structs::go_map(&patch);
     }
     let result = apply_to(call, current, types).unwrap_or_default();

@@ -154,6 +154,23 @@ fn set_pod_condition(pod: &mut Value, condition: &Value, now: &str) {
     put_condition(pod, condition);
 }
 
+/// Puts a condition in place of the one of its type, whose time stays if the status does.
+fn put_status_condition(value: &mut Value, mut condition: Value) {
+    let same = |known: &&Value| {
+        ["type", "status"]
+            .iter()
+            .all(|name| known.get(name) == condition.get(name))
+    };
+    let since = list(value, &["status", "conditions"])
+        .iter()
+        .find(same)
+        .and_then(|known| known.get("lastTransitionTime").cloned());
+    if since.is_some() {
+        object::put(&mut condition, "lastTransitionTime", since);
+    }
+    put_condition(value, condition);
+}
+
 /// Puts a condition in place of the one of its type.
 fn put_condition(value: &mut Value, condition: Value) {
     let conditions = object_mut(value, &["status"])
@@ -264,7 +281,7 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
             "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
             "observedGeneration": count("observedGeneration"), "lastTransitionTime": now,
         });
-        put_condition(&mut next, condition);
+        put_status_condition(&mut next, condition);
     }
     if let Some(kind) = state.registry.get("policy", "v1", "poddisruptionbudgets") {
         let own = WriteOptions::own();

@@ -86,7 +86,7 @@ fn check_json(value: &Value, key: &str) -> Option<Cause> {
     let bytes = STANDARD.decode(content).unwrap_or_default();
     let why = match serde_json::from_slice::<Object>(&bytes) {
         Ok(_) => return None,
-        Err(error) => crate::verbs::body::json_error(&error),
+        Err(error) => crate::verbs::body::json_error(&bytes, &error),
     };
     Some(Cause::invalid(field, &"<secret contents redacted>".into(), &why))
 }

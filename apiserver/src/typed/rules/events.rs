@@ -6,6 +6,7 @@ use crate::meta::names;
 use crate::object::{self, at, has, number, text};
 use crate::registry::Kind;
 use crate::status::Cause;
+use crate::structs;
 
 /// The longest reporting instance, action and reason.
 const WORD_MAX_BYTES: usize = 128;
@@ -29,6 +30,17 @@ const FIXED: [(&str, &str); 14] = [
     ("related", "related"),
     ("reportingController", "reportingComponent"),
     ("reportingInstance", "reportingInstance"),
+];
+
+/// The members of a reference, as the API server's own type has them.
+const REFERENCE: [&str; 7] = [
+    "Kind",
+    "Namespace",
+    "Name",
+    "UID",
+    "APIVersion",
+    "ResourceVersion",
+    "FieldPath",
 ];
 
 /// What is wrong with an Event that is created, or that replaces `old`.
@@ -142,9 +154,18 @@ fn check_change(event: &Value, old: &Value, causes: &mut Vec<Cause>) {
     }
     for (name, stored) in FIXED {
         let [new, old] = [event, old].map(|event| at(event, &[stored]).unwrap_or(&Value::Null));
-        if new != old {
-            causes.push(Cause::immutable(name, new));
+        if new == old {
+            continue;
         }
+        let members: &[&str] = match name {
+            "involvedObject" | "related" => &REFERENCE,
+            "source" => &["Component", "Host"],
+            _ => &[],
+        };
+        causes.push(match (members, new.as_object()) {
+            ([], _) | (_, None) => Cause::immutable(name, new),
+            (members, Some(_)) => Cause::shown(name, &structs::internal(new, members), "field is immutable"),
+        });
     }
 }
 

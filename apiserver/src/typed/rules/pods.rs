@@ -138,7 +138,7 @@ fn check_container<'a>(container: &'a Value, field: &str, seen: &mut Vec<&'a str
     if name.is_empty() {
         causes.push(Cause::required(name_field, ""));
     } else if seen.contains(&name) {
-        causes.push(Cause::duplicate(name_field, &name.into()));
+        causes.push(Cause::duplicate(name_field, &Value::from(name).to_string()));
     } else {
         let wrong = names::label(name);
         causes.extend(

@@ -6,6 +6,7 @@ use crate::meta::names;
 use crate::object::{at, has, list, text};
 use crate::registry::Kind;
 use crate::status::Cause;
+use crate::structs;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -96,23 +97,22 @@ fn check_subject(kind: &Kind, subject: &Value, field: &str, causes: &mut Vec<Cau
     if name.is_empty() {
         causes.push(Cause::required(format!("{field}.name"), ""));
     }
-    let mut check_group = |wanted: &str| {
-        if group != wanted {
-            causes.push(unsupported(format!("{field}.apiGroup"), group, &[wanted]));
-        }
-    };
+    let check_group =
+        |wanted: &str| (group != wanted).then(|| unsupported(format!("{field}.apiGroup"), group, &[wanted]));
     match text(subject, &["kind"]) {
-        "User" | "Group" => check_group(GROUP),
+        "User" | "Group" => causes.extend(check_group(GROUP)),
         "ServiceAccount" => {
-            check_group("");
-            if !name.is_empty() {
-                let wrong = names::subdomain(name);
-                causes.extend(
-                    wrong
-                        .iter()
-                        .map(|detail| Cause::invalid(format!("{field}.name"), &name.into(), detail)),
-                );
-            }
+            let wrong = if name.is_empty() {
+                Vec::new()
+            } else {
+                names::subdomain(name)
+            };
+            causes.extend(
+                wrong
+                    .iter()
+                    .map(|detail| Cause::invalid(format!("{field}.name"), &name.into(), detail)),
+            );
+            causes.extend(check_group(""));
             if !kind.namespaced && text(subject, &["namespace"]).is_empty() {
                 causes.push(Cause::required(format!("{field}.namespace"), ""));
             }
@@ -130,11 +130,14 @@ pub(super) fn access_review(kind: &Kind, review: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let given = |name: &str| has(review, &["spec", name]);
     match (given("resourceAttributes"), given("nonResourceAttributes")) {
-        (true, true) => causes.push(Cause::invalid(
-            "spec.nonResourceAttributes",
-            at(review, &["spec", "nonResourceAttributes"]).unwrap_or(&Value::Null),
-            "cannot be specified in combination with resourceAttributes",
-        )),
+        (true, true) => {
+            let other = at(review, &["spec", "nonResourceAttributes"]).unwrap_or(&Value::Null);
+            causes.push(Cause::shown(
+                "spec.nonResourceAttributes",
+                &structs::internal(other, &["Path", "Verb"]),
+                "cannot be specified in combination with resourceAttributes",
+            ));
+        }
         (false, false) => causes.push(Cause::invalid(
             "spec.resourceAttributes",
             &Value::Null,

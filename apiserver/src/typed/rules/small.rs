@@ -3,10 +3,8 @@
 use serde_json::Value;
 
 use crate::meta::names;
-use crate::object::{self, at, list, number, text};
+use crate::object::{self, list, number, text};
 use crate::status::Cause;
-
-const STRATEGY: &str = "OldestEmulationVersion";
 
 /// What is wrong with a Lease.
 pub(super) fn lease(lease: &Value) -> Vec<Cause> {
@@ -22,21 +20,6 @@ pub(super) fn lease(lease: &Value) -> Vec<Cause> {
                 &format!("must be {what}"),
             ));
         }
-    }
-    let strategy = text(lease, &["spec", "strategy"]);
-    if at(lease, &["spec", "strategy"]).is_some_and(|strategy| !strategy.is_null()) {
-        let field = "spec.strategy.strategy";
-        let shown = Value::from(strategy);
-        if strategy.contains('/') {
-            let wrong = names::qualified(strategy);
-            causes.extend(wrong.iter().map(|detail| Cause::invalid(field, &shown, detail)));
-        } else if strategy != STRATEGY {
-            causes.push(Cause::unsupported(field, &shown.to_string(), &[STRATEGY]));
-        }
-    }
-    if strategy.is_empty() && !text(lease, &["spec", "preferredHolder"]).is_empty() {
-        let detail = "may only be specified if `strategy` is defined";
-        causes.push(Cause::forbidden("spec.preferredHolder", detail));
     }
     causes
 }
@@ -86,7 +69,18 @@ fn taints(node: &Value) -> Vec<Cause> {
             causes.push(Cause::unsupported(format!("{field}.effect"), &shown, &effects));
         }
         if taints.iter().take(index).any(|earlier| of(earlier) == of(taint)) {
-            let cause = Cause::duplicate(field, taint);
+            let shown = |name: &str| taint.get(name).cloned().unwrap_or_else(|| "".into());
+            let added = taint.get("timeAdded").unwrap_or(&Value::Null);
+            // As the API server's own type has it.
+            let cause = Cause::duplicate(
+                field,
+                &format!(
+                    "{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{added}}}",
+                    shown("key"),
+                    shown("value"),
+                    shown("effect")
+                ),
+            );
             let message = format!("{}: taints must be unique by key and effect pair", cause.message);
             causes.push(Cause { message, ..cause });
         }
@@ -120,20 +114,17 @@ mod tests {
 
     #[test]
     fn leases_last_and_have_no_negative_transitions() {
-        let good = json!({"spec": {"leaseDurationSeconds": 1, "leaseTransitions": 0, "strategy": STRATEGY}});
+        let good = json!({"spec": {"leaseDurationSeconds": 1, "leaseTransitions": 0}});
         assert_eq!(lease(&good), []);
         let bad = json!({"spec": {
-            "leaseDurationSeconds": 0, "leaseTransitions": -1, "preferredHolder": "x",
-        }});
+            "leaseDurationSeconds": 0, "leaseTransitions": -1}});
         assert_eq!(
             texts(&lease(&bad)),
             [
                 "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
                 "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
-                "spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined",
             ]
         );
-        assert_eq!(lease(&json!({"spec": {"strategy": "Other"}})).len(), 1);
     }
 
     #[test]
