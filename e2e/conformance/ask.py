@@ -9,8 +9,9 @@ Both servers should be fresh, and no controllers run beside the real one: what c
 A line of questions/FILE.jsonl is a question: `name`, `method`, `path`; `body` (JSON), `rawBody` (text) or `bodyFile` (below
 the repository's root); `contentType`, `accept`. The questions of a file are asked in their order. `{ns}`, `{group}` and
 `{run}` stand for a namespace and an API group of the file's own and for a text that is new in every run. With `until`,
-the question is repeated until that is the status of the answer. The fixtures of e2e/fixtures/api, created as dry runs,
-or applied and then applied changed, are questions of the file `ecs-kinds` too.
+the question is repeated until that is the status of the answer. Entries of managed fields stand in the order of the seconds
+of their writes, so that an object that a message quotes should have one. The fixtures of e2e/fixtures/api, created as dry
+runs, or applied and then applied changed, are questions of the file `ecs-kinds` too.
 
 Status, media type, warnings and body are compared; of a watch, the events. Uids, versions and the times of the run are
 replaced before; what tables say of their columns is left out. A row of the table in docs/conformance.md, which begins with
