@@ -72,6 +72,9 @@ main() {
   HELM=$bin/helm hack/charts.sh
   step "kubectl and helm against the embedded API server"
   KUBECTL=$bin/kubectl HELM=$bin/helm cargo test --locked --workspace --features "$features" --test kubectl
+  step "the embedded API server's answers against those of kube-apiserver"
+  cargo build --locked --workspace --example serve --features "$features"
+  KUBE_BIN=$bin e2e/conformance/run.sh
   step "local mode, by kubectl"
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
   step "the end-to-end scenarios on local mode"
