@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Passes all tests: format, lints, unit and property tests, generated files, charts, and the end-to-end suite on a real
-# cluster that it makes on this machine and removes.
+# Passes all tests: format, lints, unit and property tests, generated files, charts, the embedded API server against a real
+# one, the simulation, and the end-to-end suite on local mode and on a real cluster that it makes on this machine and removes.
 #
 #   hack/test.sh
 #
@@ -15,6 +15,10 @@ export ECS_CLUSTER=${ECS_CLUSTER:-test}
 cluster=$repo/e2e/cluster/cluster.sh
 # These, and the whole workspace, for every command: what one has compiled the next one takes.
 features=testing,embedded-apiserver/kubectl
+
+# Process and output of the simulation, while it runs.
+simulation=
+simulation_log=
 
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
@@ -40,6 +44,34 @@ scenarios_on_local_mode() {
     exit 1
   }
   rm -rf "$dir"
+}
+
+# begin_simulation LOG: 500 schedules, optimised, beside the end-to-end suite, which mostly waits: in a session of its own with
+# the lowest priority there is, so that nobody waits for it. Sets `simulation` to its process.
+begin_simulation() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  setsid bash -c 'echo 19 >/proc/self/autogroup; exec nice -n 19 "$@"' simulation \
+    cargo test --locked --release --features testing --test simulation >"$1" 2>&1 &
+  simulation=$!
+}
+
+# end_simulation LOG: waits for it and shows how it went.
+end_simulation() {
+  local passed=true
+  wait "$simulation" || passed=false
+  simulation=
+  if "$passed"; then
+    tail -n 25 "$1"
+  else
+    cat "$1"
+    exit 1
+  fi
+}
+
+clean_up() {
+  [[ -z $simulation ]] || kill -- "-$simulation" || true
+  rm -f "$simulation_log"
+  "$cluster" down
 }
 
 main() {
@@ -86,18 +118,22 @@ main() {
   build_operator_image "$repo" "$archive"
   step "a real cluster"
   "$cluster" down
-  trap '"$cluster" down' EXIT
+  simulation_log=$(mktemp)
+  trap clean_up EXIT
   "$cluster" up --nodes 3
   "$cluster" load-image "$archive"
   step "the operator, by Helm"
   install_operator "$repo" "$cluster"
-  step "end-to-end tests"
+  step "end-to-end tests, and the simulation beside them"
+  begin_simulation "$simulation_log"
   "$cluster" exec -- "$suite" --test-threads=1 || {
     show_logs
     exit 1
   }
   step "the operator's rights against what it did"
   "$cluster" exec -- e2e/rights.py
+  step "the simulation"
+  end_simulation "$simulation_log"
   step "all passed"
 }
 
