@@ -17,9 +17,9 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
             "the operator places the tasks of services only, run-once tasks not yet: set spec.containerInstance",
         ),
     };
-    let states = [("Placed", placed), ("Ready", ready(task, status))];
+    let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
-    states.into_iter().chain(healthy).collect()
+    always.into_iter().chain(healthy).collect()
 }
 
 /// What the health checks say; its time is that from which they say so. (TASK-16)

@@ -235,7 +235,12 @@ fn give_up(world: &World, service: &Service, plan: &mut ServicePlan) {
     begin_anew(world, service, &mut target);
     plan.events.push(texts::rolling_back_to(&target.id));
     plan.deployments.insert(0, target);
-    plan.turned = true;
+}
+
+/// Whether it was in this very pass that the service went back. (CB-10)
+pub(super) fn turned(world: &World, plan: &ServicePlan) -> bool {
+    let rollback = plan.deployments.first().and_then(|d| d.rollback.as_ref());
+    rollback.is_some_and(|rollback| rollback.at == world.now.to_string())
 }
 
 /// What happened before counts no more.

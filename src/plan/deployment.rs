@@ -291,8 +291,9 @@ pub(super) fn finish(
     members: &[Member<'_>],
     arrived: bool,
 ) {
-    let arrived = arrived && !plan.turned;
-    if plan.turned {
+    let turned = breaker::turned(world, plan);
+    let arrived = arrived && !turned;
+    if turned {
         plan.wake_at = Some(world.now);
     }
     for deployment in &mut plan.deployments {

@@ -75,9 +75,8 @@ fn judge(
         (Some(RolloutState::InProgress), _) => Status::InProgress,
         (Some(RolloutState::Completed), _) => Status::Successful,
         (Some(RolloutState::Failed), _) if service.circuit_breaker.rollback => Status::RollbackFailed,
-        (Some(RolloutState::Failed), _) => Status::Stopped,
         (None, Status::InProgress) if found.is_some_and(Deployment::was_completed) => Status::Successful,
-        (None, Status::InProgress) => Status::Stopped,
+        (Some(RolloutState::Failed), _) | (None, Status::InProgress) => Status::Stopped,
         (None, Status::RollbackInProgress) => Status::RollbackFailed,
         (None, other) => other,
     }

@@ -105,8 +105,6 @@ pub struct ServicePlan {
     pub held_up: Option<String>,
     /// The service went back to an older deployment: what failed, and what to change. (CB-10)
     pub rolled_back: Option<String>,
-    /// This pass turned the service back; the next one goes on from there. (CB-10)
-    pub turned: bool,
     /// SVC-13 holds.
     pub steady: bool,
     /// When to plan again although nothing changed.

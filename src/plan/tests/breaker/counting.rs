@@ -121,7 +121,7 @@ fn a_task_is_counted_once_whoever_plans_and_whatever_goes_dep_4_cb_4() {
         assert_eq!(plan.deployments[0].counted_tasks, [tasks[0].key.name.clone()]);
     }
     scene.edit_task(&tasks[0].key.name, |t| {
-        t.stopped_reason = Some("another word".to_owned())
+        t.stopped_reason = Some("another word".to_owned());
     });
     assert_eq!(
         failures(&pass(&mut scene).deployments[0]).0,
@@ -205,7 +205,7 @@ fn the_latest_desired_count_and_a_count_of_ones_own_decide_cb_3() {
     );
     scene.edit_service("r", |s| s.desired_count = 2);
     let plan = pass(&mut scene);
-    assert!(plan.turned, "half of two is one");
+    assert!(turned(&plan), "half of two is one");
 
     let mut scene = web(true);
     scene.edit_service("r", |s| {
@@ -216,7 +216,7 @@ fn the_latest_desired_count_and_a_count_of_ones_own_decide_cb_3() {
     });
     roll(&mut scene, "r:2");
     pass(&mut scene);
-    assert!(fail_to_start(&mut scene, 1).turned);
+    assert!(turned(&fail_to_start(&mut scene, 1)));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_breaker_that_is_off_counts_and_does_nothing_until_it_is_switched_on_cb_1_sv
         "ROLL-12"
     );
     scene.edit_service("r", |s| *s = s.clone().breaker(true));
-    assert!(pass(&mut scene).turned);
+    assert!(turned(&pass(&mut scene)));
 }
 
 #[test]

@@ -91,3 +91,11 @@ fn failures(deployment: &Deployment) -> (i64, i64, CircuitBreakerStatus) {
     let state = deployment.deployment_circuit_breaker.clone().unwrap_or_default();
     (state.failure_count, state.threshold, state.status)
 }
+
+/// Whether a pass took the service back.
+fn turned(plan: &ServicePlan) -> bool {
+    let target = &plan.deployments[0];
+    let said = plan.events.contains(&texts::rolling_back_to(&target.id));
+    assert_eq!(said, said && target.rollback.is_some());
+    said
+}

@@ -137,7 +137,7 @@ fn check_deployments(service: &Service, plan: &ServicePlan) {
     );
     for before in service.deployments.iter().filter(|d| d.failed()) {
         let after = plan.deployments.iter().find(|d| d.id == before.id);
-        assert!(after.is_none_or(|d| d.failed()), "CB-9: {after:?}");
+        assert!(after.is_none_or(Deployment::failed), "CB-9: {after:?}");
     }
     let Some(before) = service.deployments.iter().find(|d| d.id == primary.id) else {
         return;
