@@ -327,7 +327,7 @@ pub struct EcsServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// The PRIMARY deployment first, then ACTIVE ones, newest first: those that have tasks and, while the PRIMARY is not
-    /// completed, the one that it can be rolled back to. (DEP-2, CB-10)
+    /// completed, the one that it can be rolled back to or was rolled back from. (DEP-2, CB-10)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]

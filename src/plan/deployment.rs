@@ -83,20 +83,20 @@ pub(super) fn begin(world: &World, service: &Service, members: &[Member<'_>]) ->
     plan
 }
 
-/// Deployments without tasks go from the list, but for the PRIMARY and, until that is completed, the last one that was:
-/// the service may go back to it. (DEP-2, CB-10)
+/// Deployments without tasks go from the list, but for the PRIMARY and, until that is completed, the last one that was,
+/// for the service may go back to it, and the one it went back from. (DEP-2, CB-10)
 fn keep(plan: &mut ServicePlan, held: &BTreeSet<&str>) {
     let open = plan
         .deployments
         .first()
         .is_some_and(|d| d.rollout_state != RolloutState::Completed);
     let older = plan.deployments.iter().skip(1);
-    let last = older
-        .clone()
-        .find(|d| open && d.was_completed())
-        .map(|d| d.id.clone());
+    let last = older.clone().find(|d| d.was_completed()).map(|d| d.id.clone());
+    let primary = plan.deployments.first();
+    let from = primary.and_then(|p| Some(p.rollback.as_ref()?.from.clone()));
+    let kept: BTreeSet<String> = [last, from].into_iter().flatten().filter(|_| open).collect();
     plan.deployments.retain(|d| {
-        d.status == DeploymentStatus::Primary || held.contains(d.id.as_str()) || Some(&d.id) == last.as_ref()
+        d.status == DeploymentStatus::Primary || held.contains(d.id.as_str()) || kept.contains(&d.id)
     });
 }
 

@@ -1,7 +1,7 @@
 //! What follows when there were too many failures. (CB-9 to CB-12)
 
 use super::*;
-use crate::domain::deployment::{DeploymentStatus, RolloutState};
+use crate::domain::deployment::{DeploymentStatus, RolloutState, ServiceDeploymentStatus};
 use crate::domain::records::HealthStatus;
 
 #[test]
@@ -151,6 +151,36 @@ fn a_first_deployment_that_fails_has_nothing_to_go_back_to_cb_11() {
     scene.advance(100_000);
     let plan = pass(&mut scene);
     assert!(plan.start.is_empty() && plan.stalled.is_some());
+}
+
+#[test]
+fn what_failed_is_shown_until_the_service_is_back_even_without_tasks_dep_3_dep_8() {
+    let mut scene = web(true);
+    roll(&mut scene, "r:2");
+    pass(&mut scene);
+    for task in of(&scene, "r:2") {
+        refuse(&mut scene, &task);
+    }
+    let plan = pass(&mut scene);
+    assert!(
+        turned(&plan) && plan.deployments[1].failed(),
+        "{:?}",
+        plan.deployments
+    );
+    let entry = &plan.history[0];
+    assert_eq!(entry.status, ServiceDeploymentStatus::RollbackInProgress);
+    let state = entry.deployment_circuit_breaker.as_ref().unwrap();
+    assert_eq!(
+        (state.failure_count, state.status),
+        (4, CircuitBreakerStatus::Triggered)
+    );
+    scene.advance(1);
+    let plan = pass(&mut scene);
+    assert_eq!((plan.deployments.len(), plan.steady), (1, true));
+    assert_eq!(
+        plan.history[0].status,
+        ServiceDeploymentStatus::RollbackSuccessful
+    );
 }
 
 #[test]
