@@ -291,7 +291,7 @@ fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Opt
     let deployment = service
         .deployments
         .iter()
-        .find(|d| Some(&d.id) == reference.deployment.as_ref())?;
+        .find(|d| Some(&d.id) == reference.deployment.as_ref() && !d.failed())?;
     let marked = service.stopping.iter().any(|m| m.id == entry.task);
     let wanted = match service.strategy {
         SchedulingStrategy::Daemon => {

@@ -64,6 +64,32 @@ pub(super) fn rollout_completed(id: &str) -> String {
     format!("ECS deployment {id} completed.")
 }
 
+/// Why a deployment failed. (EVT-17)
+pub(super) const FAILED: &str = "tasks failed to start";
+
+/// `rolloutStateReason` of a deployment that the circuit breaker gave up. (DEP-5)
+pub(super) const ROLLOUT_FAILED: &str = "ECS deployment circuit breaker: tasks failed to start.";
+
+/// `rolloutStateReason` of the deployment that a service goes back to. (DEP-5)
+pub(super) fn rolling_back(id: &str) -> String {
+    format!("ECS deployment circuit breaker: rolling back to deploymentId {id}.")
+}
+
+/// `statusReason` of a deployment in the history that was not completed before the next. (DEP-8)
+pub(super) fn superseded(by: &str) -> String {
+    format!("Deployment {by} took its place.")
+}
+
+/// EVT-17.
+pub(super) fn deployment_failed(id: &str) -> String {
+    format!("(deployment {id}) deployment failed: {FAILED}.")
+}
+
+/// EVT-18.
+pub(super) fn rolling_back_to(id: &str) -> String {
+    format!("rolling back to deployment {id}.")
+}
+
 /// How the texts begin that say that a task finds no place. (EVT-20, EVT-21)
 pub const UNPLACED: &str = "was unable to place a task";
 
