@@ -191,6 +191,10 @@ fn set_conditions(
         State::no("AsExpected", "what is taken fits what the node offers")
     };
     let schedulable = match (next.status, next.agent_connected, next.schedulable) {
+        (InstanceStatus::Active, true, true) if over => State::no(
+            "Overcommitted",
+            "more is taken than the node offers: see condition Overcommitted",
+        ),
         (InstanceStatus::Active, true, true) => State::yes("Active", "new tasks may be placed here"),
         (InstanceStatus::Active, false, _) => State::no("AgentDisconnected", "the node is not ready"),
         (InstanceStatus::Active, true, false) if member.as_ref().is_some_and(|m| !m.holds()) => {

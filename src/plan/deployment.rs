@@ -124,10 +124,8 @@ pub(super) fn wished<'a>(world: &'a World, service: &Service) -> Option<&'a Arc<
 fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Arc<Definition>, String> {
     let (namespace, wanted) = (&service.key.namespace, &service.requested_definition);
     let Some(definition) = world.definition(namespace, wanted) else {
-        return Err(format!(
-            "{} Create a TaskDefinition for {wanted} in namespace {namespace}, or change spec.taskDefinition.",
-            texts::NO_DEFINITION
-        ));
+        let or = "or change spec.taskDefinition";
+        return Err(texts::no_definition(world, namespace, wanted, or));
     };
     if !definition.active {
         return Err(format!(

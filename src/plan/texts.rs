@@ -5,7 +5,7 @@
 //! committed.
 
 use super::ServicePlan;
-use super::world::Rejection;
+use super::world::{Rejection, World};
 
 /// End of some texts. (EVT-5)
 const TAIL: &str =
@@ -43,6 +43,21 @@ pub(super) const STILL_DRAINING: &str = "Unable to Start a service that is still
 
 /// TD-20.
 pub(super) const NO_DEFINITION: &str = "Unable to describe task definition.";
+
+/// Why a reference leads to no definition, and what to do: `or` is what the user may do instead. (TD-20)
+pub(super) fn no_definition(world: &World, namespace: &str, wanted: &str, or: &str) -> String {
+    match world.namesake(namespace, wanted) {
+        Some(other) => format!(
+            "{NO_DEFINITION} TaskDefinition {} is of family {}: name {} instead of {wanted}.",
+            other.key.name,
+            other.family,
+            other.id()
+        ),
+        None => {
+            format!("{NO_DEFINITION} Create a TaskDefinition for {wanted} in namespace {namespace}, {or}.")
+        }
+    }
+}
 
 /// Why a task stopped that its service wants no more. (TASK-13)
 pub(super) fn scaling(deployment: &str) -> String {

@@ -410,6 +410,15 @@ impl World {
             .max_by_key(|d| d.revision)
     }
 
+    /// The definition that stands in the way of one for this reference: it has its name, and another family. (TD-1)
+    #[must_use]
+    pub fn namesake(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
+        let (family, revision) = named(reference)?;
+        let name = format!("{family}.{}", revision?);
+        let found = self.definitions.get(&Key::new(namespace, name));
+        found.filter(|d| d.family != family)
+    }
+
     /// As [`World::definition`], for what runs already: its revision serves until it is gone, even if its deletion was
     /// asked for. (TD-6)
     #[must_use]
