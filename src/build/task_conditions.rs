@@ -7,7 +7,7 @@ use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 pub const HEALTHY: &str = "Healthy";
 
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
-/// `Healthy`: whether health checks pass, once there was a result.
+/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for.
 #[must_use]
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
@@ -19,7 +19,36 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     };
     let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
-    always.into_iter().chain(healthy).collect()
+    let protected = protected(status).map(|state| ("Protected", state));
+    always.into_iter().chain(healthy).chain(protected).collect()
+}
+
+/// Whether the task is protected, and what became of the last request. (PROT-3, PROT-5)
+fn protected(status: &TaskStatus) -> Option<State> {
+    let known = status.conditions.iter().any(|c| c.type_ == "Protected");
+    if let Some(until) = &status.protected_until {
+        let text = format!("scale-in, deployments and drains leave the task until {until}");
+        return Some(State::yes("Protected", &text));
+    }
+    let answer = status.protection.as_ref();
+    if status.last_status > LastStatus::Running {
+        return (known || answer.is_some()).then(|| State::no("Stopped", "protection ends with the task"));
+    }
+    match answer {
+        Some(answer) => Some(match &answer.failure {
+            Some(reason) => State::no(
+                reason,
+                "the service has more protected tasks than its desired count: end the protection of others, then \
+                 change spec.protection.renewal",
+            ),
+            None if answer.request.protection_enabled => State::no(
+                "Expired",
+                "protection has expired; another text in spec.protection.renewal begins it anew",
+            ),
+            None => State::no("Disabled", "protectionEnabled is false"),
+        }),
+        None => known.then(|| State::no("Disabled", "protection is not asked for")),
+    }
 }
 
 /// What the health checks say; its time is that from which they say so. (TASK-16)
