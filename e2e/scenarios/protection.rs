@@ -49,14 +49,18 @@ async fn ready(scenario: &Scenario, service: &str) -> String {
 }
 
 async fn waits_for(scenario: &Scenario, service: &str, task: &str) {
-    eventually(&format!("{service} says that it waits for {task}"), 60, || async {
-        let said = ready(scenario, service).await;
-        if said.contains("TasksProtected") && said.contains(task) {
-            Ok(())
-        } else {
-            Err(said)
-        }
-    })
+    eventually(
+        &format!("{service} says that it waits for {task}"),
+        60,
+        || async {
+            let said = ready(scenario, service).await;
+            if said.contains("TasksProtected") && said.contains(task) {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
     .await;
 }
 

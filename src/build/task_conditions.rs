@@ -204,6 +204,56 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_task_is_protected_is_told_once_it_was_asked_for_prot_3_prot_5_prot_6() {
+        let task: Task = serde_json::from_value(json!({
+            "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+            "spec": { "taskDefinition": "web:1", "containerInstance": "n1" },
+        }))
+        .unwrap();
+        let mut conditions = vec![];
+        let mut says = |status: serde_json::Value| {
+            let mut status: TaskStatus = serde_json::from_value(status).unwrap();
+            status.conditions = std::mem::take(&mut conditions);
+            conditions = merge(
+                &status.conditions,
+                &states(&task, &status),
+                None,
+                jiff::Timestamp::UNIX_EPOCH,
+            );
+            let found = conditions.iter().find(|c| c.type_ == "Protected");
+            found.map(|c| format!("{} {}", c.status, c.reason))
+        };
+        let mut told = |status, expected: &str| assert_eq!(says(status).as_deref(), Some(expected));
+        let on = json!({ "request": { "protectionEnabled": true } });
+        let until = "2026-01-01T00:00:00Z";
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": on, "protectedUntil": until }),
+            "True Protected",
+        );
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": on }),
+            "False Expired",
+        );
+        let refused = json!({ "request": { "protectionEnabled": true }, "failure": "DEPLOYMENT_BLOCKED" });
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": refused }),
+            "False DEPLOYMENT_BLOCKED",
+        );
+        let off = json!({ "request": { "protectionEnabled": false } });
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": off }),
+            "False Disabled",
+        );
+        told(json!({ "lastStatus": "RUNNING" }), "False Disabled");
+        told(
+            json!({ "lastStatus": "STOPPED", "protection": on }),
+            "False Stopped",
+        );
+        let plain = states(&task, &TaskStatus::default());
+        assert!(plain.iter().all(|(type_, _)| *type_ != "Protected"));
+    }
+
+    #[test]
     fn a_container_that_cannot_start_yet_is_named() {
         let waiting = json!({ "lastStatus": "PENDING", "containers": [
             { "name": "side", "lastStatus": "RUNNING" },

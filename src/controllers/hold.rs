@@ -125,6 +125,20 @@ mod tests {
     }
 
     #[test]
+    fn a_protected_replica_is_held_as_long_as_it_is_protected_prot_1() {
+        let replica = json!({ "name": "r", "uid": "s", "daemon": false });
+        let cache = cache(&replica);
+        let removed = Change::Removed(Arc::new(hold("ns")));
+        assert_eq!(concerned(&cache, &removed), None);
+        let mut task = (*cache.tasks.get(&Key::new("ns", "t")).unwrap()).clone();
+        task.metadata.resource_version = Some("3".to_owned());
+        task.status =
+            Some(serde_json::from_value(json!({ "protectedUntil": "2026-01-01T00:00:00Z" })).unwrap());
+        cache.tasks.put(task);
+        assert_eq!(concerned(&cache, &removed), Some(Key::new("ns", "t")));
+    }
+
+    #[test]
     fn budgets_of_another_name_or_namespace_are_no_hold_of_these_tasks() {
         let cache = cache(&Value::Null);
         let mut other = hold("ns");
