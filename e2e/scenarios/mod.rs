@@ -17,6 +17,7 @@ mod ledger_wiped;
 mod namespace_deleted;
 mod node_lost;
 mod pod_lost;
+mod protection;
 mod refused;
 mod replica;
 mod rolling;

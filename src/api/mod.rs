@@ -61,6 +61,8 @@ pub mod labels {
     /// Annotation: the revision that a Task which names a bare family runs, resolved once, with the first authorising
     /// write. (TD-4)
     pub const TASK_DEFINITION: &str = "ecs-operator.dev/task-definition";
+    /// Annotation on the Pod of a protected task: until when. (PROT-1)
+    pub const PROTECTED_UNTIL: &str = "ecs-operator.dev/protected-until";
     /// Annotation on a Node: its uid, if its instance was deregistered by force.
     pub const DEREGISTERED: &str = "ecs-operator.dev/deregistered";
 }

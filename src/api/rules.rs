@@ -91,6 +91,7 @@ pub(super) const TASK_FREE: &[&str] = &[
     "stoppedReason",
     "stopCode",
     "containerInstance",
+    "protection",
     "service",
     "tombstone",
 ];

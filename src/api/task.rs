@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, ServiceRef, StopCode,
-    Tag, rules,
+    Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, ProtectionAnswer,
+    ServiceRef, StopCode, Tag, TaskProtection, rules,
 };
 
 /// One run of a task definition, bound to one instance and never moved. (TASK-17)
@@ -69,6 +69,13 @@ use super::{
         priority = 1
     ),
     printcolumn(
+        name = "Protected Until",
+        type_ = "string",
+        json_path = ".status.protectedUntil",
+        description = "When its scale-in protection ends",
+        priority = 1
+    ),
+    printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.stoppedReason",
@@ -85,7 +92,8 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(rules::TASK_FIXED.expression()).message(
-        "A task is immutable but for desiredStatus, stoppedReason, stopCode and the first containerInstance."
+        "A task is immutable but for desiredStatus, stoppedReason, stopCode, protection and the first \
+         containerInstance."
     ),
     validation = Rule::new(
         "has(self.service) == has(oldSelf.service) && (!has(self.service) || \
@@ -108,7 +116,18 @@ use super::{
         "!has(self.group) || !self.group.startsWith('service:') || has(self.service) || \
          (has(self.tombstone) && self.tombstone)"
     )
-    .message("A task group that begins with service: is reserved for the tasks of a service.")
+    .message("A task group that begins with service: is reserved for the tasks of a service."),
+    validation = Rule::new(
+        "!has(self.protection) || !self.protection.protectionEnabled || has(self.service)"
+    )
+    .message(
+        "TASK_NOT_VALID: the task is not of a service; only the tasks of a service can be protected."
+    ),
+    validation = Rule::new(
+        "oldSelf.desiredStatus != 'STOPPED' || !has(self.protection) || !self.protection.protectionEnabled || \
+         (has(oldSelf.protection) && self.protection == oldSelf.protection)"
+    )
+    .message("TASK_NOT_VALID: the task was told to stop; only a task that should run can be protected.")
 )]
 pub struct TaskSpec {
     /// Name of the EcsCluster that the task runs in.
@@ -153,6 +172,9 @@ pub struct TaskSpec {
     /// The service it belongs to; set by the operator. (SVC-14)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
+    /// Scale-in protection: set it on a task that runs, as ECS's UpdateTaskProtection does. (PROT-1)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<TaskProtection>,
     /// A task that will never run: it takes the place of one whose creation is uncertain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tombstone: bool,
@@ -200,6 +222,12 @@ pub struct TaskStatus {
     /// → STOPPED (RFC 3339). (TASK-11)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<String>,
+    /// Scale-in, deployments and drains leave the task until then (RFC 3339); absent if it is not protected. (PROT-3)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected_until: Option<String>,
+    /// The last request for protection that was answered. (PROT-3)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionAnswer>,
     /// Code of why it stopped. (TASK-13)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<StopCode>,
@@ -207,7 +235,7 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub stopped_reason: Option<String>,
-    /// Placed, Ready and, if it has health checks, Healthy.
+    /// Placed, Ready and, if it has health checks, Healthy; Protected, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

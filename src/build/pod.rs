@@ -9,6 +9,7 @@ use kube::Resource;
 use crate::api::{EcsCluster, Task, TaskDefinition, TaskSpec, finalizers, labels};
 
 use super::demand::Sizes;
+use super::protection::protected_until;
 use super::template::template;
 use super::tolerations::tolerations;
 
@@ -113,9 +114,16 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     })
 }
 
-/// Whether a task's Pod is held: daemons and run-once tasks, which the eviction API must not touch before their turn.
+/// Whether a task's Pod is held: daemons, run-once and protected tasks, which the eviction API must not touch before
+/// their turn.
 #[must_use]
-pub fn held(task: &TaskSpec) -> bool {
+pub fn held(task: &Task) -> bool {
+    always_held(&task.spec) || protected_until(task).is_some()
+}
+
+/// Whether a task's Pod is held all its life: daemons and run-once tasks.
+#[must_use]
+pub fn always_held(task: &TaskSpec) -> bool {
     task.service.as_ref().is_none_or(|service| service.daemon)
 }
 
@@ -135,7 +143,7 @@ pub fn pod_labels(task: &Task) -> BTreeMap<String, String> {
     if let Some(service) = &task.spec.service {
         result.insert(labels::SERVICE.to_owned(), service.name.clone());
     }
-    if held(&task.spec) {
+    if held(task) {
         result.insert(labels::HOLD.to_owned(), "true".to_owned());
     }
     result

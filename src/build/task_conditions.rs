@@ -7,7 +7,7 @@ use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 pub const HEALTHY: &str = "Healthy";
 
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
-/// `Healthy`: whether health checks pass, once there was a result.
+/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for.
 #[must_use]
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
@@ -19,7 +19,36 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     };
     let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
-    always.into_iter().chain(healthy).collect()
+    let protected = protected(status).map(|state| ("Protected", state));
+    always.into_iter().chain(healthy).chain(protected).collect()
+}
+
+/// Whether the task is protected, and what became of the last request. (PROT-3, PROT-5)
+fn protected(status: &TaskStatus) -> Option<State> {
+    let known = status.conditions.iter().any(|c| c.type_ == "Protected");
+    if let Some(until) = &status.protected_until {
+        let text = format!("scale-in, deployments and drains leave the task until {until}");
+        return Some(State::yes("Protected", &text));
+    }
+    let answer = status.protection.as_ref();
+    if status.last_status > LastStatus::Running {
+        return (known || answer.is_some()).then(|| State::no("Stopped", "protection ends with the task"));
+    }
+    match answer {
+        Some(answer) => Some(match &answer.failure {
+            Some(reason) => State::no(
+                reason,
+                "the service has more protected tasks than its desired count: end the protection of others, then \
+                 change spec.protection.renewal",
+            ),
+            None if answer.request.protection_enabled => State::no(
+                "Expired",
+                "protection has expired; another text in spec.protection.renewal begins it anew",
+            ),
+            None => State::no("Disabled", "protectionEnabled is false"),
+        }),
+        None => known.then(|| State::no("Disabled", "protection is not asked for")),
+    }
 }
 
 /// What the health checks say; its time is that from which they say so. (TASK-16)
@@ -172,6 +201,56 @@ mod tests {
             at(6, LastStatus::Stopped, HealthStatus::Healthy),
             says("False", 6)
         );
+    }
+
+    #[test]
+    fn whether_a_task_is_protected_is_told_once_it_was_asked_for_prot_3_prot_5_prot_6() {
+        let task: Task = serde_json::from_value(json!({
+            "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+            "spec": { "taskDefinition": "web:1", "containerInstance": "n1" },
+        }))
+        .unwrap();
+        let mut conditions = vec![];
+        let mut says = |status: serde_json::Value| {
+            let mut status: TaskStatus = serde_json::from_value(status).unwrap();
+            status.conditions = std::mem::take(&mut conditions);
+            conditions = merge(
+                &status.conditions,
+                &states(&task, &status),
+                None,
+                jiff::Timestamp::UNIX_EPOCH,
+            );
+            let found = conditions.iter().find(|c| c.type_ == "Protected");
+            found.map(|c| format!("{} {}", c.status, c.reason))
+        };
+        let mut told = |status, expected: &str| assert_eq!(says(status).as_deref(), Some(expected));
+        let on = json!({ "request": { "protectionEnabled": true } });
+        let until = "2026-01-01T00:00:00Z";
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": on, "protectedUntil": until }),
+            "True Protected",
+        );
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": on }),
+            "False Expired",
+        );
+        let refused = json!({ "request": { "protectionEnabled": true }, "failure": "DEPLOYMENT_BLOCKED" });
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": refused }),
+            "False DEPLOYMENT_BLOCKED",
+        );
+        let off = json!({ "request": { "protectionEnabled": false } });
+        told(
+            json!({ "lastStatus": "RUNNING", "protection": off }),
+            "False Disabled",
+        );
+        told(json!({ "lastStatus": "RUNNING" }), "False Disabled");
+        told(
+            json!({ "lastStatus": "STOPPED", "protection": on }),
+            "False Stopped",
+        );
+        let plain = states(&task, &TaskStatus::default());
+        assert!(plain.iter().all(|(type_, _)| *type_ != "Protected"));
     }
 
     #[test]

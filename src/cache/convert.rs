@@ -17,7 +17,7 @@ use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
-use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Service, Strategy, Task};
+use crate::plan::world::{ASKED, Cluster, Definition, HeldUp, Instance, Service, Strategy, Task};
 
 /// Largest number of tasks of a service. (QUOTA-4)
 const DESIRED_COUNT_MAX: i64 = 5000;
@@ -294,8 +294,19 @@ pub fn task(object: &api::Task) -> Task {
             }),
         stopped_reason: status.stopped_reason.or_else(|| spec.stopped_reason.clone()),
         tombstone: spec.tombstone,
-        protected_until: None,
+        protected_until: protected_until(object),
     }
+}
+
+/// Until when a task is to be left alone: while a request for protection has no answer, without end. (PROT-1)
+fn protected_until(object: &api::Task) -> Option<Timestamp> {
+    let status = object.status.as_ref();
+    let answered = status.and_then(|s| s.protection.as_ref());
+    let asked = object.spec.protection.as_ref().filter(|p| p.protection_enabled);
+    if asked.is_some_and(|asked| answered.is_none_or(|a| a.request != *asked)) {
+        return Some(ASKED);
+    }
+    time(status.and_then(|s| s.protected_until.as_ref()))
 }
 
 /// The cluster that a node joins: the oldest that selects it, of equal age the one with the lowest name.
@@ -375,6 +386,31 @@ mod tests {
             task(&object.unwrap()).healthy_since.map(Timestamp::as_second)
         };
         assert_eq!((since("True"), since("False")), (Some(60), None));
+    }
+
+    #[test]
+    fn a_request_for_protection_holds_until_it_is_answered_and_then_the_answer_does_prot_1() {
+        let until = |protection: serde_json::Value, status: serde_json::Value| {
+            let object = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+                "spec": { "taskDefinition": "web:1", "protection": protection }, "status": status,
+            }));
+            task(&object.unwrap()).protected_until
+        };
+        let (on, off) = (
+            json!({ "protectionEnabled": true }),
+            json!({ "protectionEnabled": false }),
+        );
+        let minute = Some(Timestamp::from_second(60).unwrap());
+        let granted = json!({ "protection": { "request": on }, "protectedUntil": "1970-01-01T00:01:00Z" });
+        assert_eq!(until(json!(null), json!({})), None);
+        assert_eq!(until(on.clone(), json!({})), Some(ASKED));
+        assert_eq!(until(on.clone(), granted.clone()), minute);
+        assert_eq!(until(off, granted.clone()), minute, "not taken off yet");
+        let more = json!({ "protectionEnabled": true, "expiresInMinutes": 5 });
+        assert_eq!(until(more, granted), Some(ASKED));
+        let refused = json!({ "protection": { "request": on, "failure": "DEPLOYMENT_BLOCKED" } });
+        assert_eq!(until(on, refused), None);
     }
 
     #[test]

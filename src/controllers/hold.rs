@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::Context;
 use super::errors::Error;
 use super::task::checked;
-use crate::api::{DesiredStatus, Task, TaskSpec};
+use crate::api::{DesiredStatus, Task};
 use crate::build;
 use crate::cache::Cache;
 use crate::cache::node::pod_ended;
@@ -17,21 +17,22 @@ use crate::ledger::pod::belongs;
 use crate::plan::world::Key;
 use crate::report::hold::{HOLD_BUDGET, same_hold};
 
-/// Sees to the budget that holds a task's Pod, if it is one to be held. (DAEMON-43, DAEMON-44)
-pub(super) async fn ensure(context: &Context, namespace: &str, task: &TaskSpec) -> Result<(), Error> {
-    if build::held(task) {
+/// Sees to the budget that holds Pods, if the task's is one to be held. (DAEMON-43, DAEMON-44)
+pub(super) async fn ensure(context: &Context, namespace: &str, held: bool) -> Result<(), Error> {
+    if held {
         context.applier.ensure_hold(namespace).await?;
     }
     Ok(())
 }
 
-/// Keeps a Pod that runs from being evicted out of its turn, whatever was done to its labels or to the budget.
+/// Keeps a Pod that runs from being evicted out of its turn, whatever was done to its labels or to the budget, and tells
+/// others of its protection.
 pub(super) async fn keep(context: &Context, task: &Task, pod: &Pod) -> Result<(), Error> {
     if pod.metadata.deletion_timestamp.is_some() || pod_ended(pod) {
         return Ok(());
     }
-    let relabelled = context.ledger.relabel_pod(task, pod).await;
-    ensure(context, &task.namespace().unwrap_or_default(), &task.spec).await?;
+    let relabelled = context.ledger.mark_pod(task, pod).await;
+    ensure(context, &task.namespace().unwrap_or_default(), build::held(task)).await?;
     // a Pod that moved meanwhile comes with an event that wakes us again
     checked(relabelled).map(drop)
 }
@@ -54,7 +55,7 @@ pub(super) fn concerned(cache: &Cache, change: &Change<PodDisruptionBudget>) -> 
     };
     let tasks = cache.tasks.all();
     let held = tasks.iter().filter(|task| task.namespace() == budget.namespace());
-    held.filter(|task| task.spec.desired_status == DesiredStatus::Running && build::held(&task.spec))
+    held.filter(|task| task.spec.desired_status == DesiredStatus::Running && build::held(task))
         .find(|task| has_pod(task))
         .map(|task| key_of(task.as_ref()))
 }
@@ -121,6 +122,20 @@ mod tests {
             assert_eq!(concerned(&cache(&replica), change), None);
             assert_eq!(concerned(&Cache::default(), change), None);
         }
+    }
+
+    #[test]
+    fn a_protected_replica_is_held_as_long_as_it_is_protected_prot_1() {
+        let replica = json!({ "name": "r", "uid": "s", "daemon": false });
+        let cache = cache(&replica);
+        let removed = Change::Removed(Arc::new(hold("ns")));
+        assert_eq!(concerned(&cache, &removed), None);
+        let mut task = (*cache.tasks.get(&Key::new("ns", "t")).unwrap()).clone();
+        task.metadata.resource_version = Some("3".to_owned());
+        task.status =
+            Some(serde_json::from_value(json!({ "protectedUntil": "2026-01-01T00:00:00Z" })).unwrap());
+        cache.tasks.put(task);
+        assert_eq!(concerned(&cache, &removed), Some(Key::new("ns", "t")));
     }
 
     #[test]

@@ -228,7 +228,9 @@ async fn repair(context: &Context, object: &ContainerInstance) -> Option<Duratio
             let ledger = &context.ledger;
             let looked = Instant::now();
             if ledger.pods_ended(&key).await
-                && hold::ensure(context, &key.namespace, &spec).await.is_ok()
+                && hold::ensure(context, &key.namespace, build::always_held(&spec))
+                    .await
+                    .is_ok()
                 && ledger.still_reserved(&object.name_any(), &key).await
             {
                 ledger.create_and_run(&key, spec, looked).await;

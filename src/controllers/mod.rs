@@ -8,6 +8,7 @@ pub mod feeds;
 mod hold;
 pub mod instance;
 pub mod node;
+mod protection;
 pub mod queue;
 pub mod service;
 mod start;

@@ -36,6 +36,12 @@ impl Action {
         Self(Some(after))
     }
 
+    /// The same, but not later than after this time.
+    #[must_use]
+    pub fn within(self, longest: Duration) -> Self {
+        Self(Some(self.0.map_or(longest, |after| after.min(longest))))
+    }
+
     /// Not before something asks for it.
     #[must_use]
     pub const fn await_change() -> Self {

@@ -267,6 +267,7 @@ fn words(message: &str) -> (&'static str, &'static str) {
         (STALLED, "Stalled", "Schedule"),
         ("has started", "TasksStarted", "Start"),
         ("has stopped", "TasksStopped", "Stop"),
+        ("unable to scale in", "ScaleInBlocked", "Stop"),
         ("steady state", "SteadyState", "Settle"),
         ("deployment completed", "DeploymentCompleted", "Deploy"),
         ("deployment failed", "DeploymentFailed", "Deploy"),
@@ -316,6 +317,11 @@ mod tests {
                 "stopped (task t) because (container-instance i) no longer satisfies the placement constraints of the \
                  daemon (SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED).",
                 "DaemonPlacementConstraintViolated",
+            ),
+            (
+                "was unable to reach steady state because task set (ecs-svc/1) was unable to scale in. Reason: The \
+                 number of protected tasks are more than the desired count of tasks.",
+                "ScaleInBlocked",
             ),
             (
                 "is unable to consistently start tasks successfully.",

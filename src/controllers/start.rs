@@ -10,6 +10,7 @@ use super::instance::live_node;
 use super::queue::Action;
 use super::task::{SOON, author, checked, mirror, pod_of, stop};
 use crate::api::{StopCode, Task};
+use crate::build;
 use crate::cache::convert::revision_of;
 use crate::cache::store::key_of;
 use crate::ledger::fence::PodPermit;
@@ -91,7 +92,7 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
     if !share && let Some(action) = admit(context, task, &instance).await? {
         return Ok(action);
     }
-    hold::ensure(context, &key.namespace, &task.spec).await?;
+    hold::ensure(context, &key.namespace, build::held(task)).await?;
     match permit {
         PodPermit::Wait(left) => Ok(Action::requeue(left)),
         PodPermit::Create => {

@@ -12,6 +12,7 @@ use super::Context;
 use super::ended;
 use super::errors::Error;
 use super::instance::live_node;
+use super::protection;
 use super::queue::Action;
 use super::start;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
@@ -54,7 +55,10 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         return stop(&context, &task, StopCode::UserInitiated, "Task stopped by user").await;
     }
     match task.spec.desired_status {
-        DesiredStatus::Running => start::run(&context, &task).await,
+        DesiredStatus::Running => match protection::settle(&context, &task).await? {
+            Some(action) => Ok(action),
+            None => Ok(protection::in_time(&task, start::run(&context, &task).await?)),
+        },
         DesiredStatus::Stopped => wind_down(&context, &task).await,
     }
 }
@@ -243,6 +247,8 @@ async fn wind_down(context: &Context, task: &Task) -> Result<Action, Error> {
 }
 
 fn stopping(status: &mut TaskStatus, task: &Task) {
+    // whoever stops it, protection ends with the task (PROT-6, PROT-11)
+    status.protected_until = None;
     status.last_status = status.last_status.max(LastStatus::Stopping);
     status.observed_generation = task.metadata.generation;
     status

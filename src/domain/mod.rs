@@ -2,6 +2,7 @@
 
 pub mod deployment;
 pub mod expr;
+pub mod protection;
 pub mod records;
 pub mod resources;
 pub mod rollout;

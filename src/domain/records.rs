@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::deployment::*;
+pub use super::protection::*;
 use super::resources::Resources;
 
 /// Format of the ledger in ContainerInstance status that this program writes.

@@ -172,17 +172,20 @@ impl Ledger {
             })
     }
 
-    /// Puts labels of ours back that a Pod has lost; others' labels are theirs. Nothing is written while none is
-    /// missing. (DAEMON-43, DAEMON-44)
-    pub async fn relabel_pod(&self, task: &Task, pod: &Pod) -> Outcome<()> {
-        let mut lost = build::pod_labels(task);
-        lost.retain(|label, value| pod.labels().get(label) != Some(value));
-        if lost.is_empty() {
+    /// Puts labels of ours back that a Pod has lost, and says on it whether its task is protected; what others wrote is
+    /// theirs. Nothing is written while nothing differs. (DAEMON-43, DAEMON-44, PROT-1)
+    pub async fn mark_pod(&self, task: &Task, pod: &Pod) -> Outcome<()> {
+        let Some(marks) = build::marks(task, pod) else {
             return Outcome::Applied(());
-        }
-        let change = json!({
-            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": lost },
+        };
+        let mut change = json!({
+            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version() },
         });
+        for (member, changed) in [("labels", &marks.labels), ("annotations", &marks.annotations)] {
+            if !changed.is_empty() {
+                change["metadata"][member] = json!(changed);
+            }
+        }
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -193,7 +196,7 @@ impl Ledger {
             .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
             .await;
         outcome.map(|answer| {
-            info!(task = %key_of(task), pod = name, ?lost, "put back labels that the Pod had lost");
+            info!(task = %key_of(task), pod = name, ?marks, "put right what the Pod says of its task");
             self.cache.pods.put(answer);
         })
     }

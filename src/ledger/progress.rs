@@ -43,6 +43,7 @@ fn progress(plan: &ServicePlan) -> [State; 3] {
         ("PlacementFailed", placement),
         ("TasksFailToStart", failing.map(str::to_owned)),
         ("TasksHeldUp", plan.held_up.clone()),
+        ("TasksProtected", plan.protected.clone()),
     ]
     .into_iter()
     .filter_map(|(reason, why)| Some((reason, why?)))

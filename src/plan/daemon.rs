@@ -13,7 +13,7 @@ use super::deployment::{self, Recipe};
 use super::eligibility::{check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
 use super::world::{Instance, Rejection, Service, World};
-use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, texts};
+use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, protection, texts};
 use crate::domain::records::{Deployment, InstanceStatus, ServiceRef};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
@@ -82,6 +82,7 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
         update(service, &mut plan, &mut survey);
     }
     plan.stop.truncate(STOPS_MAX);
+    plan.protected = protection::awaited(survey.outdated.iter().copied());
     let held = survey.outdated.iter().filter_map(|m| m.protected_until);
     let retries = survey.retries.iter().copied();
     plan.wake_at = members

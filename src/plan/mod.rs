@@ -13,6 +13,7 @@ mod history;
 mod members;
 pub mod permission;
 mod placement;
+mod protection;
 mod ranking;
 mod rejection;
 mod replica;
@@ -32,6 +33,7 @@ use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy, S
 use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
+pub use protection::crowded;
 pub use rejection::closest;
 pub use texts::UNPLACED;
 use world::{Key, World};
@@ -103,6 +105,8 @@ pub struct ServicePlan {
     pub warming: Option<String>,
     /// Tasks that are placed and can't start yet: why, and how many.
     pub held_up: Option<String>,
+    /// Tasks that should go and are protected: which, and until when. (PROT-7, PROT-8)
+    pub protected: Option<String>,
     /// The service went back to an older deployment: what failed, and what to change. (CB-10)
     pub rolled_back: Option<String>,
     /// SVC-13 holds.

@@ -18,7 +18,7 @@ use super::deployment::{self, Recipe};
 use super::members::{Member, Phase, count, members, wanted_count};
 use super::placement::Placer;
 use super::world::{Instance, Service, World};
-use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, scale_in, texts};
+use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, protection, scale_in, texts};
 use crate::domain::records::{Deployment, InstanceStatus};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
@@ -322,10 +322,20 @@ impl Pass<'_> {
         {
             self.plan.events.push(texts::protected(&primary.id));
         }
+        self.plan.protected = protection::awaited(self.going());
         if self.deadlocked() {
             texts::deadlock(&mut self.plan);
         }
         self.plan.wake_at = self.alarms.iter().min().copied();
+    }
+
+    /// Live members that the service wants no more: those that leave, and all good ones while they are too many.
+    fn going(&self) -> impl Iterator<Item = &Member<'_>> {
+        let stopping = self.stopping();
+        let stays = |m: &&&Member<'_>| !stopping.contains(m.key.name.as_str());
+        let surplus = count(self.heaps.good.iter().filter(stays)) > self.service.desired_count;
+        let good = self.heaps.good.iter().filter(move |_| surplus);
+        self.heaps.leaving.iter().chain(good).copied()
     }
 
     /// Whether the percentages allow neither a start nor a stop, and nothing under way will change that. (PCT-8)

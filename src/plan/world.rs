@@ -232,6 +232,9 @@ impl Service {
     }
 }
 
+/// `protected_until` of a task whose request for protection has no answer yet: until there is one, it is left alone.
+pub const ASKED: Timestamp = Timestamp::MAX;
+
 /// A container that can't start yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldUp {

@@ -16,6 +16,7 @@ mod leaving;
 mod life;
 mod planning;
 mod pods;
+mod protection;
 mod reserving;
 mod scene;
 mod script;

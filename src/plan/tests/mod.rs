@@ -17,6 +17,7 @@ mod namespaces;
 mod permission;
 mod placement;
 mod properties;
+mod protection;
 mod replica;
 mod rolling;
 mod shares;
