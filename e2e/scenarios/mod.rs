@@ -20,6 +20,7 @@ mod pod_lost;
 mod refused;
 mod replica;
 mod rolling;
+mod run_task;
 mod selection;
 mod startup_taint;
 mod stop_timeout;

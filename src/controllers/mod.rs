@@ -9,6 +9,7 @@ mod hold;
 pub mod instance;
 pub mod node;
 pub mod queue;
+mod run_once;
 pub mod service;
 mod start;
 pub mod task;

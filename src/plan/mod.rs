@@ -16,6 +16,7 @@ mod placement;
 mod ranking;
 mod rejection;
 mod replica;
+pub mod run_task;
 mod scale_in;
 pub mod start_task;
 mod teardown;

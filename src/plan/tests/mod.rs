@@ -19,4 +19,5 @@ mod placement;
 mod properties;
 mod replica;
 mod rolling;
+mod run_task;
 mod shares;
