@@ -279,13 +279,19 @@ impl User {
         }
     }
 
-    /// A task that the user names and binds, or ends. Its name comes again. (F4)
+    /// A task that the user names and binds, or leaves to the operator to bind, or ends. Its name comes again. (F4)
     fn job(&mut self, node: &str) {
         let tasks = format!("{GROUP}/namespaces/{MAIN}/tasks");
         if self.rng.random_bool(0.4) {
             return self.delete(&format!("{tasks}/{JOB}"), None);
         }
-        let spec = json!({ "taskDefinition": "web:1", "containerInstance": node });
+        let mut spec = json!({ "taskDefinition": "web:1" });
+        if self.rng.random_bool(0.5) {
+            spec["containerInstance"] = json!(node);
+        } else if self.rng.random_bool(0.5) {
+            spec["queueUntil"] = json!("2999-01-01T00:00:00Z");
+            spec["placementConstraints"] = json!([{ "type": "distinctInstance" }]);
+        }
         self.create(&tasks, &json!({ "metadata": { "name": JOB }, "spec": spec }));
     }
 

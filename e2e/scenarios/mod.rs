@@ -21,6 +21,7 @@ mod protection;
 mod refused;
 mod replica;
 mod rolling;
+mod run_task;
 mod selection;
 mod startup_taint;
 mod stop_timeout;

@@ -80,8 +80,8 @@ pub(super) const TASK_DEFINITION_FREE: &[&str] = &[
 /// The members of a task that never change. (TASK-9, TASK-17)
 pub(super) const TASK_FIXED: Fixed<'static> = Fixed {
     required: &["cluster", "taskDefinition"],
-    optional: &["group", "startedBy", "launchType"],
-    lists: &["tags"],
+    optional: &["group", "startedBy", "launchType", "queueUntil"],
+    lists: &["tags", "placementConstraints", "placementStrategy"],
 };
 
 /// The members of a task that may change, or that have a rule of their own.

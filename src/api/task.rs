@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, ProtectionAnswer,
-    ServiceRef, StopCode, Tag, TaskProtection, rules,
+    Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, PlacementConstraint,
+    PlacementFailure, PlacementStrategy, ProtectionAnswer, ServiceRef, StopCode, Tag, TaskProtection, rules,
 };
 
 /// One run of a task definition, bound to one instance and never moved. (TASK-17)
@@ -134,7 +134,8 @@ pub struct TaskSpec {
     #[serde(default = "default_cluster")]
     #[schemars(length(min = 1, max = 63))]
     pub cluster: String,
-    /// ContainerInstance the task is bound to. Set at creation (StartTask) or once by a scheduler; never changed.
+    /// ContainerInstance the task is bound to. Set at creation (StartTask) or once by a scheduler; never changed. Left
+    /// out, the operator chooses one (RunTask). (RUN-1, RUN-6)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub container_instance: Option<String>,
@@ -169,6 +170,20 @@ pub struct TaskSpec {
     #[x_kube(validation = Rule::new("self == 'EC2'")
         .message("launchType must be EC2: FARGATE and EXTERNAL are not available on Kubernetes."))]
     pub launch_type: Option<LaunchType>,
+    /// Rules that the instance must satisfy, joined by and; at most 10 with those of the task definition. (RUN-1, CONS-3)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub placement_constraints: Vec<PlacementConstraint>,
+    /// How candidates are ranked, in order; at most 5; default random. Nothing is left to rank if containerInstance is
+    /// set. (STRAT-1, STRAT-9)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub placement_strategy: Vec<PlacementStrategy>,
+    /// Until when (RFC 3339) the task waits to be placed if nothing fits now. Left out, it is placed now or STOPPED with
+    /// the reason, as ECS's RunTask does. (RUN-2)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    pub queue_until: Option<String>,
     /// The service it belongs to; set by the operator. (SVC-14)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
@@ -235,6 +250,10 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub stopped_reason: Option<String>,
+    /// Why the task could not be placed, per instance the first failing check, the closest instance first. (RUN-2)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub placement_failures: Vec<PlacementFailure>,
     /// Placed, Ready and, if it has health checks, Healthy; Protected, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -12,10 +12,7 @@ pub const HEALTHY: &str = "Healthy";
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
         Some(instance) => State::yes("Bound", &format!("bound to container instance {instance}")),
-        None => State::no(
-            "NotBound",
-            "the operator places the tasks of services only, run-once tasks not yet: set spec.containerInstance",
-        ),
+        None => unplaced(status),
     };
     let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
@@ -48,6 +45,27 @@ fn protected(status: &TaskStatus) -> Option<State> {
             None => State::no("Disabled", "protectionEnabled is false"),
         }),
         None => known.then(|| State::no("Disabled", "protection is not asked for")),
+    }
+}
+
+/// Why a task has no instance: the closest one stands first. (RUN-2)
+fn unplaced(status: &TaskStatus) -> State {
+    match (status.last_status, status.placement_failures.first()) {
+        (LastStatus::Stopped, _) => State::no("NotBound", "it was bound to no container instance"),
+        (_, None) => State::no(
+            "NotBound",
+            "it waits for its EcsCluster, its task definition or the first container instance",
+        ),
+        (_, Some(closest)) => State::no(
+            "NotBound",
+            &format!(
+                "nothing fits on {} instances; the closest is {}: {} {}",
+                status.placement_failures.len(),
+                closest.container_instance,
+                closest.reason,
+                closest.detail
+            ),
+        ),
     }
 }
 
@@ -84,10 +102,9 @@ fn ready(task: &Task, status: &TaskStatus) -> State {
         }
         LastStatus::Running => State::yes("Running", "its containers run and no health check fails"),
         last if last > LastStatus::Running => State::no("Stopping", &why("the task is stopping")),
-        _ if task.spec.container_instance.is_none() => State::no(
-            "NotBound",
-            "it waits to be bound to a container instance: set spec.containerInstance",
-        ),
+        _ if task.spec.container_instance.is_none() => {
+            State::no("NotBound", "it waits to be bound to a container instance")
+        }
         _ => State::no("Pending", &starting(status)),
     }
 }
@@ -132,16 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn a_task_without_an_instance_says_what_to_set() {
+    fn a_task_without_an_instance_says_what_is_in_the_way_run_2() {
         let [placed, ready] = says(None, json!({}));
         assert_eq!(
             placed,
-            "False NotBound: the operator places the tasks of services only, run-once tasks not yet: \
-             set spec.containerInstance"
+            "False NotBound: it waits for its EcsCluster, its task definition or the first container instance"
         );
         assert_eq!(
             ready,
-            "False NotBound: it waits to be bound to a container instance: set spec.containerInstance"
+            "False NotBound: it waits to be bound to a container instance"
+        );
+        let failures =
+            json!([{ "containerInstance": "n1", "reason": "RESOURCE:CPU", "detail": "asked 2, 1 left" }]);
+        assert_eq!(
+            says(None, json!({ "placementFailures": failures }))[0],
+            "False NotBound: nothing fits on 1 instances; the closest is n1: RESOURCE:CPU asked 2, 1 left"
         );
         let ended = json!({ "lastStatus": "STOPPED", "stoppedReason": "Task stopped by user" });
         assert_eq!(says(None, ended)[1], "False Stopped: Task stopped by user");

@@ -17,7 +17,7 @@ use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
-use crate::plan::world::{ASKED, Cluster, Definition, HeldUp, Instance, Service, Strategy, Task};
+use crate::plan::world::{ASKED, Cluster, Definition, HeldUp, Instance, RunOnce, Service, Strategy, Task};
 
 /// Largest number of tasks of a service. (QUOTA-4)
 const DESIRED_COUNT_MAX: i64 = 5000;
@@ -199,7 +199,6 @@ pub fn service(object: &api::EcsService) -> Service {
     let percent = spec.deployment_configuration.clone().unwrap_or_default();
     let at_least_zero = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
     let (minimum, maximum) = if daemon { (0, 100) } else { (100, 200) };
-    let distinct = |rule: &PlacementConstraint| rule.type_ == PlacementConstraintType::DistinctInstance;
     Service {
         key: key_of(object),
         uid: object.uid().unwrap_or_default(),
@@ -295,6 +294,7 @@ pub fn task(object: &api::Task) -> Task {
         stopped_reason: status.stopped_reason.or_else(|| spec.stopped_reason.clone()),
         tombstone: spec.tombstone,
         protected_until: protected_until(object),
+        run_once: run_once(spec).map(std::sync::Arc::new),
     }
 }
 
@@ -307,6 +307,22 @@ fn protected_until(object: &api::Task) -> Option<Timestamp> {
         return Some(ASKED);
     }
     time(status.and_then(|s| s.protected_until.as_ref()))
+}
+
+/// What a Task asks of its place; `None` if nothing. (RUN-1)
+fn run_once(spec: &api::TaskSpec) -> Option<RunOnce> {
+    let (rules, ranks) = (&spec.placement_constraints, &spec.placement_strategy);
+    let asked = !rules.is_empty() || !ranks.is_empty() || spec.queue_until.is_some();
+    asked.then(|| RunOnce {
+        constraints: expressions(rules),
+        distinct_instance: rules.iter().any(distinct),
+        strategies: ranks.iter().filter_map(strategy).collect(),
+        queue_until: time(spec.queue_until.as_ref()),
+    })
+}
+
+fn distinct(rule: &PlacementConstraint) -> bool {
+    rule.type_ == PlacementConstraintType::DistinctInstance
 }
 
 /// The cluster that a node joins: the oldest that selects it, of equal age the one with the lowest name.

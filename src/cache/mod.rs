@@ -60,7 +60,7 @@ impl Default for Cache {
             instances: Store::new(|_| None),
             definitions: Store::new(|_| None),
             services: Store::new(|_| None),
-            tasks: Store::new(|task| task.spec.container_instance.clone()),
+            tasks: Store::new(|task| Some(task.spec.container_instance.clone().unwrap_or_default())),
             budgets: Store::new(|_| None),
             world: RwLock::new(World::default()),
         }

@@ -13,7 +13,8 @@ use super::hold;
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
-    ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition,
+    ContainerInstance, DesiredStatus, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task,
+    TaskDefinition,
 };
 use crate::build;
 use crate::cache::feed::{self, Scope, trim_meta};
@@ -33,6 +34,27 @@ impl Wiring {
     fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
         for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
             self.queues.services.push(key_of(service.as_ref()));
+        }
+    }
+
+    /// Tasks that wait to be placed look again, the oldest first. (RUN-2)
+    fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
+        // those without an instance are the group without a name
+        let mut waiting = self.cache.tasks.group("");
+        waiting.retain(|task| task.spec.desired_status == DesiredStatus::Running && wanted(task));
+        waiting.sort_by_key(|task| (task.metadata.creation_timestamp.clone(), key_of(task.as_ref())));
+        for task in waiting {
+            self.queues.tasks.push(key_of(task.as_ref()));
+        }
+    }
+
+    /// Instances that hold a share for a task which was never bound and has ended.
+    fn holders_of(&self, task: &Key) {
+        for instance in self.cache.instances.all() {
+            let entries = instance.status.iter().flat_map(|s| &s.reservations);
+            if entries.into_iter().any(|r| r.is_for(&task.namespace, &task.name)) {
+                self.queues.instances.push_named(instance.name_any());
+            }
         }
     }
 
@@ -116,6 +138,7 @@ impl Wiring {
         self.cache.clusters_changed();
         let name = change.object().name_any();
         self.services_where(|service| service.namespace().as_deref() == Some(&name));
+        self.waiting_where(|task| task.namespace().as_deref() == Some(&name));
     }
 
     fn cluster(&self, change: &Change<EcsCluster>) {
@@ -136,6 +159,7 @@ impl Wiring {
             self.queues.instances.push_named(instance.name_any());
         }
         self.services_where(|service| service.spec.cluster == name);
+        self.waiting_where(|task| task.spec.cluster == name);
     }
 
     fn instance(&self, change: &Change<ContainerInstance>) {
@@ -148,6 +172,7 @@ impl Wiring {
             self.queues.nodes.push_named(&name);
         }
         self.services_where(|service| service.spec.cluster == object.spec.cluster);
+        self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
     }
 
     fn definition(&self, change: &Change<TaskDefinition>) {
@@ -155,6 +180,7 @@ impl Wiring {
         self.cache.definition_changed(&key_of(object.as_ref()));
         self.queues.definitions.push(key_of(object.as_ref()));
         self.services_where(|service| service.namespace() == object.namespace());
+        self.waiting_where(|task| task.namespace() == object.namespace());
     }
 
     fn service(&self, change: &Change<EcsService>) {
@@ -175,6 +201,7 @@ impl Wiring {
             && deployments(old) == deployments(new));
         if daemon && !same {
             self.services_where(|other| other.spec.cluster == object.spec.cluster);
+            self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
             self.tainted_instances(&object.spec.cluster);
         }
         if !same || matches!(change, Change::Removed(_)) {
@@ -209,6 +236,9 @@ impl Wiring {
                 .is_some_and(|s| s.last_status == LastStatus::Stopped)
         };
         if ended(object) || matches!(change, Change::Removed(_)) {
+            if object.spec.container_instance.is_none() {
+                self.holders_of(&key_of(object.as_ref()));
+            }
             self.definitions_of(object.namespace().as_deref());
         }
         // a stopping task may be what a daemon on the same draining instance waits for
@@ -375,6 +405,36 @@ mod tests {
         let pod = json!({ "metadata": { "name": name, "namespace": "shop", "labels": labels },
             "spec": { "nodeName": "n1", "containers": [] }, "status": { "phase": phase } });
         Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_place_looks_again_when_an_instance_changes_the_oldest_first_run_2() {
+        let wiring = wiring();
+        let task = |name: &str, second: u32, spec: Value| -> Task {
+            let at = format!("2026-01-01T00:00:{second:02}Z");
+            let meta = json!({ "name": name, "namespace": "shop", "uid": name, "resourceVersion": "5",
+                "creationTimestamp": at });
+            serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap()
+        };
+        let waiting = json!({ "cluster": "default", "taskDefinition": "job" });
+        let mut stopped = waiting.clone();
+        stopped["desiredStatus"] = json!("STOPPED");
+        let bound = json!({ "cluster": "default", "taskDefinition": "job", "containerInstance": "n2" });
+        let other = json!({ "cluster": "other", "taskDefinition": "job" });
+        for (name, second, spec) in [
+            ("a-younger", 9, &waiting),
+            ("b-older", 3, &waiting),
+            ("c", 1, &stopped),
+            ("d", 1, &bound),
+            ("e", 1, &other),
+        ] {
+            wiring.cache.tasks.put(task(name, second, spec.clone()));
+        }
+        let instance = json!({ "metadata": { "name": "n1" }, "spec": { "cluster": "default" } });
+        let instance: ContainerInstance = serde_json::from_value(instance).unwrap();
+        wiring.instance(&Change::Put(None, Arc::new(instance)));
+        let looks: Vec<Key> = std::iter::from_fn(|| wiring.queues.tasks.take()).collect();
+        assert_eq!(looks, ["b-older", "a-younger"].map(|name| Key::new("shop", name)));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub mod instance;
 pub mod node;
 mod protection;
 pub mod queue;
+mod run_once;
 pub mod service;
 mod start;
 pub mod task;

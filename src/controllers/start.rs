@@ -8,6 +8,7 @@ use super::errors::Error;
 use super::hold;
 use super::instance::live_node;
 use super::queue::Action;
+use super::run_once;
 use super::task::{SOON, author, checked, mirror, pod_of, stop};
 use crate::api::{StopCode, Task};
 use crate::build;
@@ -24,9 +25,7 @@ use crate::runtime::source;
 /// A task that should run.
 pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
     let Some(instance) = task.spec.container_instance.clone() else {
-        // a run-once task waits for a scheduler to bind it, and says so
-        let status = task.status.clone().unwrap_or_default();
-        return checked(context.ledger.report_task(task, &status).await);
+        return run_once::place(context, task).await;
     };
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
         let known = !author(task).is_empty() || context.cache.instances.named(&instance).is_some();

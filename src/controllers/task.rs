@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use tracing::{debug, info};
 
@@ -140,10 +141,10 @@ pub(super) async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<
         )
         .await;
     }
-    if let Some((code, reason)) = must_stop(&seen, patience(task)) {
+    if let Some((code, reason)) = must_stop(&seen, patience(task, pod)) {
         return stop(context, task, code, &reason).await;
     }
-    if let (Some(text), Some(left)) = (&seen.cannot_start, patience(task)) {
+    if let (Some(text), Some(left)) = (&seen.cannot_start, patience(task, pod)) {
         // image pulls and the like may heal; a task that never started is given up after a while
         let mut status = task.status.clone().unwrap_or_default();
         fill(&mut status, task, &seen);
@@ -153,6 +154,8 @@ pub(super) async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<
     }
     let mut status = task.status.clone().unwrap_or_default();
     let pending = seen.last_status < LastStatus::Running && status.pod.is_none() && seen.unprepared.is_none();
+    // but one that waited for its place says that it has one
+    let pending = pending && task.status.as_ref().is_none_or(|s| s.conditions.is_empty());
     fill(&mut status, task, &seen);
     let wake = seen.recheck_at.map(|at| {
         let left = Duration::try_from(at.duration_since(source::now())).unwrap_or_default();
@@ -184,9 +187,11 @@ fn must_stop(seen: &PodObservation, patience: Option<Duration>) -> Option<(StopC
         .then(|| (StopCode::EssentialContainerExited, EXITED.to_owned()))
 }
 
-/// How long a task that cannot start is waited for yet.
-fn patience(task: &Task) -> Option<Duration> {
-    let created = task.metadata.creation_timestamp.as_ref()?.0;
+/// How long a task that cannot start is waited for yet; a run-once task may have waited for its place before it got its
+/// Pod.
+fn patience(task: &Task, pod: &Pod) -> Option<Duration> {
+    let made = |meta: &ObjectMeta| meta.creation_timestamp.as_ref().map(|at| at.0);
+    let created = made(&task.metadata)?.max(made(&pod.metadata).unwrap_or(Timestamp::UNIX_EPOCH));
     let age = Duration::try_from(source::now().duration_since(created)).unwrap_or_default();
     START_PATIENCE.checked_sub(age).filter(|left| !left.is_zero())
 }
@@ -197,6 +202,7 @@ fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {
     status.health_status = seen.health;
     status.pod.clone_from(&seen.pod);
     status.containers.clone_from(&seen.containers);
+    status.placement_failures.clear();
     if status.started_at.is_none() && seen.last_status >= LastStatus::Running {
         status.started_at = seen.started_at.map(|at| at.to_string());
     }

@@ -133,7 +133,10 @@ fn release(next: &mut ContainerInstanceStatus, object: &ContainerInstance, aroun
         let Some(task) = (around.task)(&Key::new(&entry.namespace, &entry.task)) else {
             return !(around.given_up)(entry);
         };
-        if entry.uid.as_ref().is_some_and(|uid| *uid != task.uid) || task.instance.as_deref() != here {
+        // a run-once task whose share was given and that nobody has bound yet: the write may be under way
+        let unbound = task.instance.is_none() && entry.uid.as_ref() == Some(&task.uid);
+        let elsewhere = task.instance.as_deref() != here && !unbound;
+        if entry.uid.as_ref().is_some_and(|uid| *uid != task.uid) || elsewhere {
             return false;
         }
         entry.uid = Some(task.uid.clone());

@@ -14,6 +14,7 @@ use super::outcome::Outcome;
 use super::service::Placed;
 use super::{FIELD_MANAGER, LEDGER_VERSION, Ledger, patch};
 use crate::api::{ContainerInstance, ContainerInstanceStatus, InstanceDesiredStatus, Task};
+use crate::cache::store::version_of;
 use crate::domain::records::{InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef};
 use crate::domain::resources::{Lack, Resources};
 use crate::plan::world::{Key, Service};
@@ -106,7 +107,7 @@ pub fn give(
             status.reservations.push(Reservation {
                 namespace: ask.task.namespace.clone(),
                 task: ask.task.name.clone(),
-                uid: None,
+                uid: ask.uid.clone(),
                 service: ask.service.clone(),
                 amounts: ask.amounts.clone(),
                 since: now.to_string(),
@@ -189,11 +190,34 @@ impl Ledger {
     /// Reserves shares on an instance in one conditional write; per ask the reason it was denied. A conflict means that
     /// the instance moved: plan again.
     pub async fn reserve(&self, instance: &str, asks: &[Ask]) -> Outcome<Vec<Option<Denied>>> {
+        self.reserve_at(instance, None, asks).await
+    }
+
+    /// As [`Ledger::reserve`], if the instance is still at the version that was planned on: for what depends on more of
+    /// it than room.
+    pub(super) async fn reserve_as_seen(
+        &self,
+        instance: &str,
+        version: u64,
+        asks: &[Ask],
+    ) -> Outcome<Vec<Option<Denied>>> {
+        self.reserve_at(instance, Some(version), asks).await
+    }
+
+    async fn reserve_at(
+        &self,
+        instance: &str,
+        version: Option<u64>,
+        asks: &[Ask],
+    ) -> Outcome<Vec<Option<Denied>>> {
         let queue = self.queue(instance);
         let _turn = queue.lock().await;
         let Some(object) = self.cache.instances.named(instance) else {
             return Outcome::Gone;
         };
+        if version.is_some_and(|seen| seen != version_of(object.as_ref())) {
+            return Outcome::Stale;
+        }
         let before = object.status.clone().unwrap_or_default();
         if self.lost_entries(instance, &before) {
             info!(

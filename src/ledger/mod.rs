@@ -15,6 +15,7 @@
     reason = "this module and its children are the writers"
 )]
 
+pub mod bind;
 pub mod carried_over;
 pub mod commit;
 pub mod describe;
@@ -69,6 +70,8 @@ pub struct Ledger {
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
     lane: Arc<lane::Lane>,
+    /// The turn to place a run-once task.
+    run_once: Arc<Turn>,
     /// Instances of which this process has said that their ledger is newer than the program.
     told_newer: Arc<Mutex<HashSet<String>>>,
 }
@@ -87,6 +90,7 @@ impl Ledger {
             queues: Arc::default(),
             put_off: Arc::default(),
             lane: Arc::default(),
+            run_once: Arc::default(),
             told_newer: Arc::default(),
         }
     }

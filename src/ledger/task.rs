@@ -173,24 +173,7 @@ impl Ledger {
     /// Makes a new authorising write on a Task that should run and has no Pod. (F2)
     pub async fn authorise(&self, task: &Task) -> Outcome<()> {
         let uid = task.uid().unwrap_or_default();
-        let mut finalizers = task.metadata.finalizers.clone().unwrap_or_default();
-        if !finalizers.iter().any(|f| f == finalizers::TASK) {
-            // a task made by somebody else is held from here on (F1)
-            finalizers.push(finalizers::TASK.to_owned());
-        }
-        let author = (labels::AUTHORISED_BY, self.fences.author(self.process()));
-        let revision = self
-            .resolve(task)
-            .map(|revision| (labels::TASK_DEFINITION, revision));
-        let annotations: BTreeMap<_, _> = std::iter::once(author).chain(revision).collect();
-        let change = json!({
-            "metadata": {
-                "uid": uid,
-                "resourceVersion": task.resource_version(),
-                "finalizers": finalizers,
-                "annotations": annotations,
-            },
-        });
+        let change = self.authorisation(task, self.resolve(task));
         let begun = Instant::now();
         let key = crate::cache::store::key_of(task);
         let outcome = self.patch_task(&key, change, "task").await;
@@ -198,6 +181,29 @@ impl Ledger {
             self.fences.authorised(&uid, begun);
         }
         outcome
+    }
+
+    /// What an authorising write changes: this process's mark, our finalizer, and the revision if the Task names a bare
+    /// family.
+    pub(super) fn authorisation(&self, task: &Task, revision: Option<String>) -> serde_json::Value {
+        let mut finalizers = task.metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == finalizers::TASK) {
+            // a task made by somebody else is held from here on (F1)
+            finalizers.push(finalizers::TASK.to_owned());
+        }
+        let author = (labels::AUTHORISED_BY, self.fences.author(self.process()));
+        let revision = revision
+            .filter(|_| !revision_of(task).contains(':'))
+            .map(|revision| (labels::TASK_DEFINITION, revision));
+        let annotations: BTreeMap<_, _> = std::iter::once(author).chain(revision).collect();
+        json!({
+            "metadata": {
+                "uid": task.uid(),
+                "resourceVersion": task.resource_version(),
+                "finalizers": finalizers,
+                "annotations": annotations,
+            },
+        })
     }
 
     /// The revision of a Task that names a bare family, unless it was resolved before. (TD-4)
@@ -271,7 +277,12 @@ impl Ledger {
             .map(drop)
     }
 
-    async fn patch_task(&self, key: &Key, change: serde_json::Value, object: &'static str) -> Outcome<()> {
+    pub(super) async fn patch_task(
+        &self,
+        key: &Key,
+        change: serde_json::Value,
+        object: &'static str,
+    ) -> Outcome<()> {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

@@ -20,7 +20,7 @@ use crate::domain::rollout::Standing;
 pub const DEPLOYMENTS_MAX: usize = 5;
 
 /// Most placement constraints of a service and its task definition together. (CONS-3)
-const CONSTRAINTS_MAX: usize = 10;
+pub(super) const CONSTRAINTS_MAX: usize = 10;
 
 /// What new tasks are made of.
 #[derive(Clone, Copy, Debug)]

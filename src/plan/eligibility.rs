@@ -45,7 +45,19 @@ impl<'a> View<'a> {
             groups.insert(format!("{}/{}", task.key.namespace, task.group));
         }
         for entry in &instance.reservations {
-            let Some(service) = &entry.service else { continue };
+            let Some(service) = &entry.service else {
+                // a run-once task that has its share and is not bound yet
+                let on_its_way = world
+                    .task(&Key::new(&entry.namespace, &entry.task))
+                    .filter(|task| task.instance.is_none() && task.wanted());
+                if let Some(task) = on_its_way {
+                    if task.key.namespace == namespace {
+                        groups.insert(task.group.clone());
+                    }
+                    groups.insert(format!("{}/{}", task.key.namespace, task.group));
+                }
+                continue;
+            };
             let unseen = world.task(&Key::new(&entry.namespace, &entry.task)).is_none();
             if unseen && own != Some(service.uid.as_str()) {
                 let key = Key::new(&entry.namespace, &service.name);
@@ -272,17 +284,19 @@ pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> 
         of_service(r.service.as_ref().map(|s| s.uid.as_str()))
             && world.task(&Key::new(&r.namespace, &r.task)).is_none()
     });
-    if !task && !unseen {
-        return None;
-    }
+    (task || unseen).then(|| not_distinct(instance))
+}
+
+/// A task of the group runs on the instance already. (CONS-4)
+pub(super) fn not_distinct(instance: &Instance) -> Rejection {
     let reason = "DistinctInstance placement constraint unsatisfied.";
-    Some(rejection(
+    rejection(
         instance,
         stage::CONSTRAINT,
         reason,
         format!("encountered error \"{reason}\""),
         String::new(),
-    ))
+    )
 }
 
 /// The definition of a service's PRIMARY deployment, if it still exists as the same object.

@@ -17,6 +17,7 @@ mod protection;
 mod ranking;
 mod rejection;
 mod replica;
+pub mod run_task;
 mod scale_in;
 pub mod start_task;
 mod teardown;

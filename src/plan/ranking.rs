@@ -63,20 +63,17 @@ pub(super) struct Ranking {
     criteria: Vec<Criterion>,
 }
 
+fn spread(attribute: Option<String>) -> Criterion {
+    Criterion::Spread(Tally {
+        attribute,
+        named: BTreeMap::new(),
+        unnamed: 0,
+    })
+}
+
 impl Ranking {
-    /// Criteria of the service; `members` are counted where they are live. (STRAT-8, STRAT-12)
-    pub(super) fn new<'m>(
-        world: &World,
-        service: &Service,
-        members: impl IntoIterator<Item = &'m Member<'m>>,
-    ) -> Self {
-        let spread = |attribute: Option<String>| {
-            Criterion::Spread(Tally {
-                attribute,
-                named: BTreeMap::new(),
-                unnamed: 0,
-            })
-        };
+    /// Criteria of a run-once task with nothing counted yet; without strategies it is random. (STRAT-9)
+    pub(super) fn by(strategies: &[Strategy]) -> Self {
         let criterion = |strategy: &Strategy| match strategy {
             Strategy::Random => Criterion::Random,
             Strategy::SpreadInstance => spread(None),
@@ -84,12 +81,23 @@ impl Ranking {
             Strategy::BinpackCpu => Criterion::Cpu,
             Strategy::BinpackMemory => Criterion::Memory,
         };
-        let criteria = if service.strategies.is_empty() {
-            vec![spread(Some(ZONE.to_owned())), spread(None)]
+        Self {
+            criteria: strategies.iter().map(criterion).collect(),
+        }
+    }
+
+    /// Criteria of the service; `members` are counted where they are live. (STRAT-8, STRAT-12)
+    pub(super) fn new<'m>(
+        world: &World,
+        service: &Service,
+        members: impl IntoIterator<Item = &'m Member<'m>>,
+    ) -> Self {
+        let mut ranking = if service.strategies.is_empty() {
+            let criteria = vec![spread(Some(ZONE.to_owned())), spread(None)];
+            Self { criteria }
         } else {
-            service.strategies.iter().map(criterion).collect()
+            Self::by(&service.strategies)
         };
-        let mut ranking = Self { criteria };
         for member in members.into_iter().filter(|m| m.live()) {
             if let Some(instance) = member.instance.and_then(|name| world.instances.get(name)) {
                 ranking.add(instance, 1);

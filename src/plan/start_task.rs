@@ -1,7 +1,8 @@
 //! Tasks that somebody else created and bound: the checks that our own schedulers make. (RUN-6, RUN-8)
 
-use super::eligibility::{check_rules, check_status};
+use super::eligibility::{check_rules, check_status, not_distinct};
 use super::permission::namespace_forbidden;
+use super::run_task::companions;
 use super::texts::no_definition;
 use super::world::{Definition, Key, World};
 
@@ -19,7 +20,8 @@ pub fn undefined(world: &World, task: &Key, wanted: &str) -> String {
     no_definition(world, &task.namespace, wanted, "then the task again")
 }
 
-/// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check.
+/// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check. What it asks of its place
+/// must hold there too.
 #[must_use]
 pub fn forbidden(world: &World, task: &Key, instance: &str, definition: &Definition) -> Option<String> {
     let task = world.task(task)?;
@@ -42,8 +44,19 @@ pub fn forbidden(world: &World, task: &Key, instance: &str, definition: &Definit
     if let Err(error) = &definition.constraints {
         return Some(error.to_string());
     }
-    let refused =
-        check_status(bound).or_else(|| check_rules(world, bound, namespace, None, definition, &[]))?;
+    let wish = task.run_once.as_deref();
+    let constraints = match wish.map(|w| &w.constraints) {
+        Some(Ok(constraints)) => constraints.as_slice(),
+        Some(Err(error)) => return Some(error.to_string()),
+        None => &[],
+    };
+    let distinct = || {
+        wish.is_some_and(|w| w.distinct_instance && companions(world, bound, task) > 0)
+            .then(|| not_distinct(bound))
+    };
+    let refused = check_status(bound)
+        .or_else(|| check_rules(world, bound, namespace, None, definition, constraints))
+        .or_else(distinct)?;
     Some(refused.failure.reason)
 }
 
@@ -82,6 +95,33 @@ mod tests {
         assert_eq!(
             forbidden(&scene.world, &key("t"), "gone", &plain),
             Some(missing("gone"))
+        );
+    }
+
+    #[test]
+    fn what_a_task_bound_by_hand_asks_of_its_place_holds_there_run_6_cons_4() {
+        let plain = definition("f:1", 1, 1);
+        let asking = |constraint: &str| {
+            let mut task = standalone("t", "i1");
+            task.run_once = Some(std::sync::Arc::new(crate::plan::world::RunOnce {
+                constraints: Expression::parse(constraint).map(|e| vec![e]),
+                distinct_instance: true,
+                ..Default::default()
+            }));
+            task
+        };
+        let scene = Scene::new().instance(instance("i1").attribute("ssd", "1"));
+        let scene = scene.task(asking("attribute:ssd exists"));
+        assert_eq!(reason(&scene, &plain), None);
+        let crowded = scene.clone().task(standalone("u", "i1"));
+        assert_eq!(
+            reason(&crowded, &plain).as_deref(),
+            Some("DistinctInstance placement constraint unsatisfied.")
+        );
+        let scene = scene.task(asking("attribute:gpu exists"));
+        assert_eq!(
+            reason(&scene, &plain).as_deref(),
+            Some("MemberOf placement constraint unsatisfied.")
         );
     }
 

@@ -244,6 +244,30 @@ pub struct HeldUp {
     pub reason: String,
 }
 
+/// What whoever made a task asks of the place where it runs. (RUN-1)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOnce {
+    /// Constraints of the call, or the first that cannot be read.
+    pub constraints: Result<Vec<Expression>, ParseError>,
+    /// distinctInstance is asked. (CONS-4)
+    pub distinct_instance: bool,
+    /// Strategies in order. (STRAT-7)
+    pub strategies: Vec<Strategy>,
+    /// Until when it waits for a place.
+    pub queue_until: Option<Timestamp>,
+}
+
+impl Default for RunOnce {
+    fn default() -> Self {
+        Self {
+            constraints: Ok(Vec::new()),
+            distinct_instance: false,
+            strategies: Vec::new(),
+            queue_until: None,
+        }
+    }
+}
+
 /// A task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
@@ -289,6 +313,8 @@ pub struct Task {
     pub tombstone: bool,
     /// Protected from scale-in and deployments until then. (PROT-1)
     pub protected_until: Option<Timestamp>,
+    /// What it asks of its place, if anything.
+    pub run_once: Option<Arc<RunOnce>>,
 }
 
 impl Task {

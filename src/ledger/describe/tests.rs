@@ -90,6 +90,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         held_up: None,
         tombstone: false,
         protected_until: None,
+        run_once: None,
     })
 }
 
@@ -364,4 +365,38 @@ fn a_drained_instance_says_so_and_nothing_deregisters_it_drain_10() {
     let draining = |reason: &str| (InstanceStatus::Draining, reason.to_owned());
     assert_eq!(says(LastStatus::Stopping), draining("TasksLeft"));
     assert_eq!(says(LastStatus::Stopped), draining("Drained"));
+}
+
+#[test]
+fn the_share_of_a_run_once_task_stays_until_it_is_bound_elsewhere_or_ends_run_1() {
+    let mut object = object();
+    let kept = |object: &ContainerInstance, task: Task| {
+        let task = Arc::new(task);
+        !seen(object, Some(&task), &[]).reservations.is_empty()
+    };
+    let ask = Ask {
+        uid: Some("u1".to_owned()),
+        ..ask("t1", 100, None)
+    };
+    object.status = Some(give(&object, &[ask], Timestamp::UNIX_EPOCH).0);
+    let unbound = |last| Task {
+        instance: None,
+        ..Task::clone(&task(last))
+    };
+    assert!(
+        kept(&object, unbound(LastStatus::Pending)),
+        "the bind may be under way"
+    );
+    assert!(!kept(&object, unbound(LastStatus::Stopped)));
+    let namesake = Task {
+        uid: "u2".to_owned(),
+        ..unbound(LastStatus::Pending)
+    };
+    assert!(!kept(&object, namesake), "F4");
+    let elsewhere = Task {
+        instance: Some("n2".to_owned()),
+        ..unbound(LastStatus::Pending)
+    };
+    assert!(!kept(&object, elsewhere), "another process bound it");
+    assert!(kept(&object, Task::clone(&task(LastStatus::Pending))));
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
+mod bind;
 mod by_hand;
 mod definitions;
 mod f1_tombstones;

@@ -209,5 +209,6 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         held_up: None,
         tombstone: false,
         protected_until: None,
+        run_once: None,
     }
 }

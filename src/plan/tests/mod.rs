@@ -20,4 +20,5 @@ mod properties;
 mod protection;
 mod replica;
 mod rolling;
+mod run_task;
 mod shares;
