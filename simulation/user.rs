@@ -286,11 +286,13 @@ impl User {
             return self.delete(&format!("{tasks}/{JOB}"), None);
         }
         let mut spec = json!({ "taskDefinition": "web:1" });
-        if self.rng.random_bool(0.5) {
-            spec["containerInstance"] = json!(node);
-        } else if self.rng.random_bool(0.5) {
-            spec["queueUntil"] = json!("2999-01-01T00:00:00Z");
-            spec["placementConstraints"] = json!([{ "type": "distinctInstance" }]);
+        match self.rng.random_range(0..4) {
+            0 | 1 => spec["containerInstance"] = json!(node),
+            2 => {
+                spec["queueUntil"] = json!("2999-01-01T00:00:00Z");
+                spec["placementConstraints"] = json!([{ "type": "distinctInstance" }]);
+            }
+            _ => (),
         }
         self.create(&tasks, &json!({ "metadata": { "name": JOB }, "spec": spec }));
     }

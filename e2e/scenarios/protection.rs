@@ -112,7 +112,8 @@ async fn scale_in_spares_protected_tasks_and_they_are_not_evicted_scn_13_prot_7_
     let left = scenario.running("web", 2, 60).await;
     let mut expected = names(&kept);
     let mut found = names(&left);
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     waits_for(&scenario, "web", &kept[0].name_any()).await;
     let said = scenario.events("web").await;
@@ -158,7 +159,7 @@ async fn a_rollout_waits_for_a_protected_task_and_says_so_prot_8() {
     waits_for(&scenario, "web", &kept).await;
     let tasks = scenario.running("web", 3, 60).await;
     let old = tasks.iter().filter(|t| t.spec.task_definition == "web:1");
-    assert_eq!(names(old), [kept.clone()]);
+    assert_eq!(names(old), std::slice::from_ref(&kept));
     let status = scenario.api::<EcsService>().get("web").await.unwrap().status;
     let deployments = status.unwrap().deployments;
     assert_eq!(deployments[0].rollout_state, RolloutState::InProgress);

@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn task(protection: Value, status: Value) -> Task {
+    fn task(protection: &Value, status: &Value) -> Task {
         serde_json::from_value(json!({
             "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t" },
             "spec": { "cluster": "default", "taskDefinition": "web:1", "containerInstance": "n1",
@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn a_task_says_until_when_it_is_protected_or_why_it_is_not_prot_3_prot_5() {
         let asked = task(
-            json!({ "protectionEnabled": true }),
-            json!({ "lastStatus": "RUNNING" }),
+            &json!({ "protectionEnabled": true }),
+            &json!({ "lastStatus": "RUNNING" }),
         );
         let status = settled(&asked, || false, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(status.protected_until.as_deref(), Some("1970-01-01T02:00:00Z"));
@@ -101,11 +101,11 @@ mod tests {
 
     #[test]
     fn a_task_that_was_not_asked_to_be_protected_is_not_and_costs_no_write_prot_6() {
-        let plain = task(Value::Null, json!({ "lastStatus": "RUNNING" }));
+        let plain = task(&Value::Null, &json!({ "lastStatus": "RUNNING" }));
         assert_eq!(settled(&plain, || true, Timestamp::UNIX_EPOCH), None);
         let nonsense = task(
-            Value::Null,
-            json!({ "lastStatus": "RUNNING", "protectedUntil": "for ever" }),
+            &Value::Null,
+            &json!({ "lastStatus": "RUNNING", "protectedUntil": "for ever" }),
         );
         let status = settled(&nonsense, || true, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(status.protected_until, None);
@@ -116,12 +116,12 @@ mod tests {
         let until = source::now()
             .checked_add(jiff::SignedDuration::from_secs(60))
             .unwrap();
-        let held = task(Value::Null, json!({ "protectedUntil": until.to_string() }));
+        let held = task(&Value::Null, &json!({ "protectedUntil": until.to_string() }));
         let long = Action::requeue(Duration::from_secs(300));
         assert_ne!(in_time(&held, long), long);
         let short = Action::requeue(Duration::from_secs(1));
         assert_eq!(in_time(&held, short), short);
         assert_ne!(in_time(&held, Action::await_change()), Action::await_change());
-        assert_eq!(in_time(&task(Value::Null, Value::Null), long), long);
+        assert_eq!(in_time(&task(&Value::Null, &Value::Null), long), long);
     }
 }

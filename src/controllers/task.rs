@@ -155,7 +155,12 @@ pub(super) async fn mirror(context: &Context, task: &Task, pod: &Pod) -> Result<
     let mut status = task.status.clone().unwrap_or_default();
     let pending = seen.last_status < LastStatus::Running && status.pod.is_none() && seen.unprepared.is_none();
     // but one that waited for its place says that it has one
-    let pending = pending && task.status.as_ref().is_none_or(|s| s.conditions.is_empty());
+    let waited = |s: &TaskStatus| {
+        s.conditions
+            .iter()
+            .any(|c| c.type_ == "Placed" && c.status != "True")
+    };
+    let pending = pending && !task.status.as_ref().is_some_and(waited);
     fill(&mut status, task, &seen);
     let wake = seen.recheck_at.map(|at| {
         let left = Duration::try_from(at.duration_since(source::now())).unwrap_or_default();

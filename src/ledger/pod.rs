@@ -178,14 +178,16 @@ impl Ledger {
         let Some(marks) = build::marks(task, pod) else {
             return Outcome::Applied(());
         };
-        let mut change = json!({
-            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version() },
-        });
+        let mut metadata = BTreeMap::from([
+            ("uid", json!(pod.uid())),
+            ("resourceVersion", json!(pod.resource_version())),
+        ]);
         for (member, changed) in [("labels", &marks.labels), ("annotations", &marks.annotations)] {
             if !changed.is_empty() {
-                change["metadata"][member] = json!(changed);
+                metadata.insert(member, json!(changed));
             }
         }
+        let change = json!({ "metadata": metadata });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

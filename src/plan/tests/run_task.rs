@@ -23,9 +23,9 @@ fn asking(id: &str, edit: impl FnOnce(&mut RunOnce)) -> Task {
     }
 }
 
-fn until(second: i64) -> Option<jiff::Timestamp> {
+fn until(second: i64) -> jiff::Timestamp {
     let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    Some(begin + jiff::SignedDuration::from_secs(second))
+    begin + jiff::SignedDuration::from_secs(second)
 }
 
 fn scene() -> Scene {
@@ -169,7 +169,7 @@ fn constraints_of_call_and_definition_all_hold_and_ten_are_the_limit_cons_3_run_
 fn a_constraint_that_cannot_be_read_is_never_waited_for_cons_9() {
     let scene = scene().task(asking("t", |w| {
         w.constraints = Expression::parse("attribute:x ==").map(|e| vec![e]);
-        w.queue_until = until(60);
+        w.queue_until = Some(until(60));
     }));
     assert!(!unplaced(&scene, "t").reason.is_empty());
 }
@@ -212,7 +212,7 @@ fn without_any_instance_it_says_so_run_11() {
 
 #[test]
 fn with_queue_until_it_waits_until_then_run_2() {
-    let mut scene = scene().task(asking("t", |w| w.queue_until = until(60)));
+    let mut scene = scene().task(asking("t", |w| w.queue_until = Some(until(60))));
     for name in ["i1", "i2"] {
         scene.edit_instance(name, |i| i.foreign = amounts(1600, 0));
     }
@@ -275,7 +275,7 @@ fn a_share_that_stands_there_for_this_very_task_is_gone_on_with_state_12() {
     let found = place(&scene, "t");
     assert_eq!((found.instance.as_str(), found.held), ("i1", true));
     scene.edit_instance("i1", |i| {
-        i.reservations[0].uid = Some("uid-of-a-namesake".to_owned())
+        i.reservations[0].uid = Some("uid-of-a-namesake".to_owned());
     });
     assert_eq!(
         place(&scene, "t").instance,
