@@ -103,7 +103,7 @@ async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
             && reason.contains("It waited until"),
         "{reason}"
     );
-    // `kubectl delete ecstasks --all` stops them (STOP-8)
+    // `kubectl delete ecstask --all` stops them (STOP-8)
     let tasks = scenario.api::<Task>();
     tasks
         .delete_collection(&DeleteParams::default(), &ListParams::default())
