@@ -5,7 +5,7 @@ use super::facts::{Task, effective, shown};
 use super::world::{Change, Moved, World};
 use super::{Invariant, Moment, Report};
 use crate::api::ContainerInstance;
-use crate::domain::records::{InstanceStatus, StopCode};
+use crate::domain::records::{InstanceStatus, Reservation, StopCode};
 use crate::plan::world::Key;
 
 /// Begin of the reason of stops by scale-in, deployment and drain. (TASK-13)
@@ -106,7 +106,7 @@ fn second_daemon<'a>(world: &'a World, moved: &Moved<Task>, after: &Task) -> Opt
 }
 
 /// A task that holds the daemons of a DRAINING instance: one that is no daemon, was admitted there and is not STOPPED,
-/// or has a share there and may still come. (DAEMON-43)
+/// or has a share there and may still come: its Task is not there, or not bound. (DAEMON-43)
 fn holder(world: &World, name: &str, instance: &ContainerInstance) -> Option<Key> {
     let runs = |key: &Key| {
         let mut here = world.pods.values().filter(|pod| pod.node == name && !pod.ended);
@@ -117,10 +117,15 @@ fn holder(world: &World, name: &str, instance: &ContainerInstance) -> Option<Key
     });
     let coming = || {
         let entries = instance.status.iter().flat_map(|s| &s.reservations);
-        let others = entries.filter(|e| !e.service.as_ref().is_some_and(|s| s.daemon));
-        others
-            .map(|e| Key::new(&e.namespace, &e.task))
-            .find(|key| !world.tasks.contains_key(key))
+        let mut others = entries.filter(|e| !e.service.as_ref().is_some_and(|s| s.daemon));
+        let unbound = |entry: &Reservation, task: &Task| {
+            task.instance.is_none() && task.wanted && entry.admits(&task.uid)
+        };
+        let comes = |entry: &&Reservation| {
+            let task = world.tasks.get(&Key::new(&entry.namespace, &entry.task));
+            task.is_none_or(|task| unbound(entry, task))
+        };
+        others.find(comes).map(|e| Key::new(&e.namespace, &e.task))
     };
     bound.map(|(key, _)| key.clone()).or_else(coming)
 }

@@ -9,10 +9,15 @@ pub fn only_daemons_left(world: &World, instance: &Instance) -> bool {
     let running = world
         .tasks_on(&instance.name)
         .any(|t| !t.is_daemon() && t.alive());
+    // a share without a Task, or of a run-once task that nobody has bound yet
     let coming = instance
         .reservations
         .iter()
         .filter(|r| !r.service.as_ref().is_some_and(|s| s.daemon))
-        .any(|r| world.task(&Key::new(&r.namespace, &r.task)).is_none());
+        .any(|r| {
+            world
+                .task(&Key::new(&r.namespace, &r.task))
+                .is_none_or(|t| t.instance.is_none() && t.wanted() && r.admits(&t.uid))
+        });
     !running && !coming
 }

@@ -176,6 +176,11 @@ pub(super) fn order() -> Vec<Case> {
             s.reserve("n1", "t1", "app");
             s.drain("n1");
         }),
+        draining("I4-while-a-run-once-task-has-its-share-and-is-not-bound", |s| {
+            s.unbound("job");
+            s.reserve("n1", "job", "");
+            s.drain("n1");
+        }),
         draining("I4-though-the-daemon-service-is-deleted", |s| {
             s.run("t1", "n1", "app");
             s.drain("n1");

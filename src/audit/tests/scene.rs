@@ -201,6 +201,12 @@ impl Scene {
         self.add(Kind::Task, task, json!({ "spec": spec }));
     }
 
+    /// A run-once task that nobody has bound.
+    pub(super) fn unbound(&mut self, task: &str) {
+        let spec = json!({ "cluster": "default", "taskDefinition": "web:1", "desiredStatus": "RUNNING" });
+        self.add(Kind::Task, task, json!({ "spec": spec }));
+    }
+
     pub(super) fn pod(&mut self, name: &str, task: &str, node: &str) {
         let uid = self.get(Kind::Task, task)["metadata"]["uid"].clone();
         let owner = json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "name": task,

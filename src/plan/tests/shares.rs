@@ -1,9 +1,9 @@
 //! Who may take which room: daemons and replicas next to each other, tasks on their way out.
 
-use crate::domain::records::{DesiredStatus, InstanceStatus, RolloutState};
+use crate::domain::records::{DesiredStatus, InstanceStatus, Reservation, RolloutState};
 use crate::plan::testing::*;
 use crate::plan::texts;
-use crate::plan::world::Strategy;
+use crate::plan::world::{Strategy, Task};
 
 fn place(scene: &Scene, name: &str) -> Vec<String> {
     scene.plan(name).start.into_iter().map(|s| s.instance).collect()
@@ -118,6 +118,39 @@ fn run_once_tasks_of_a_draining_instance_are_left_alone_and_hold_its_daemons_dra
     for service in ["d", "r"] {
         assert!(scene.plan(service).stop.is_empty(), "{service}");
     }
+}
+
+#[test]
+fn a_run_once_task_that_has_its_share_and_is_not_bound_yet_holds_the_daemons_too_drain_8_daemon_43() {
+    let mut scene = Scene::new()
+        .definition(definition("d:1", 1, 1))
+        .instance(instance("i1"))
+        .service(daemon("d", "d:1"));
+    scene.settle("d");
+    scene.edit_instance("i1", |i| {
+        i.status = InstanceStatus::Draining;
+        i.reservations.push(Reservation {
+            namespace: NAMESPACE.to_owned(),
+            task: "job".to_owned(),
+            uid: Some("uid-job".to_owned()),
+            service: None,
+            amounts: amounts(1, 1),
+            since: String::new(),
+            restored: false,
+        });
+    });
+    let mut job = standalone("job", "");
+    job.instance = None;
+    let scene = scene.task(job);
+    let stops = |edit: &dyn Fn(&mut Task)| {
+        let mut scene = scene.clone();
+        scene.edit_task("job", edit);
+        scene.plan("d").stop.len()
+    };
+    assert_eq!(stops(&|_| ()), 0, "it may be bound at any moment");
+    assert_eq!(stops(&|t| t.instance = Some("i2".to_owned())), 1, "elsewhere");
+    assert_eq!(stops(&|t| t.desired = DesiredStatus::Stopped), 1, "never");
+    assert_eq!(stops(&|t| t.uid = "another".to_owned()), 1, "its namesake");
 }
 
 #[test]
