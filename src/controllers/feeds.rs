@@ -48,7 +48,7 @@ impl Wiring {
         }
     }
 
-    /// Instances that hold a share for a task which was never bound and has ended.
+    /// Instances that hold a share for a task which was bound to another, or was never bound and has ended. (RUN-1)
     fn holders_of(&self, task: &Key) {
         for instance in self.cache.instances.all() {
             let entries = instance.status.iter().flat_map(|s| &s.reservations);
@@ -235,10 +235,14 @@ impl Wiring {
                 .as_ref()
                 .is_some_and(|s| s.last_status == LastStatus::Stopped)
         };
-        if ended(object) || matches!(change, Change::Removed(_)) {
-            if object.spec.container_instance.is_none() {
-                self.holders_of(&key_of(object.as_ref()));
-            }
+        let over = ended(object) || matches!(change, Change::Removed(_));
+        let unbound = |task: &Task| task.spec.container_instance.is_none();
+        let left = matches!(change, Change::Put(Some(old), new) if unbound(old)
+            && (!unbound(new) || old.uid() != new.uid()));
+        if left || (over && unbound(object)) {
+            self.holders_of(&key_of(object.as_ref()));
+        }
+        if over {
             self.definitions_of(object.namespace().as_deref());
         }
         // a stopping task may be what a daemon on the same draining instance waits for
@@ -435,6 +439,43 @@ mod tests {
         wiring.instance(&Change::Put(None, Arc::new(instance)));
         let looks: Vec<Key> = std::iter::from_fn(|| wiring.queues.tasks.take()).collect();
         assert_eq!(looks, ["b-older", "a-younger"].map(|name| Key::new("shop", name)));
+    }
+
+    #[tokio::test]
+    async fn a_share_elsewhere_is_looked_at_when_its_task_is_bound_or_replaced_run_1() {
+        let wiring = wiring();
+        let entry = json!({ "namespace": "shop", "task": "t", "uid": "t", "since": "",
+            "amounts": { "cpu": 1, "memory": 1, "pods": 1 } });
+        let held = json!({ "metadata": { "name": "n1", "resourceVersion": "1" }, "spec": { "cluster": "default" },
+            "status": { "status": "ACTIVE", "reservations": [entry] } });
+        wiring.cache.instances.put(serde_json::from_value(held).unwrap());
+        let task = |uid: &str, instance: Option<&str>| -> Arc<Task> {
+            let spec =
+                json!({ "cluster": "default", "taskDefinition": "job", "containerInstance": instance });
+            let meta = json!({ "name": "t", "namespace": "shop", "uid": uid });
+            Arc::new(serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap())
+        };
+        let looks = |change: Change<Task>| {
+            wiring.task(&change);
+            std::iter::from_fn(|| wiring.queues.instances.take())
+                .filter(|key| key.name == "n1")
+                .count()
+        };
+        assert_eq!(
+            looks(Change::Put(None, task("t", None))),
+            0,
+            "it may be bound there yet"
+        );
+        assert_eq!(
+            looks(Change::Put(Some(task("t", None)), task("t", Some("n2")))),
+            1
+        );
+        assert_eq!(looks(Change::Put(Some(task("t", None)), task("u", None))), 1);
+        assert_eq!(looks(Change::Removed(task("t", None))), 1);
+        assert_eq!(
+            looks(Change::Put(Some(task("t", Some("n2"))), task("t", Some("n2")))),
+            0
+        );
     }
 
     #[tokio::test]
