@@ -35,6 +35,6 @@ pub use effective::effective_request;
 pub use names::container_names;
 pub use owner::{Owner, named_for, owner};
 pub use pod::{POD_LABELS, PodInput, always_held, held, pod, pod_labels, pod_name};
-pub use protection::{Marks, marks};
+pub use protection::{Marks, copied_marks, marks};
 pub use status::{EssentialExit, Observed, PodObservation, observe};
 pub use unsupported::{Refusals, unsupported};

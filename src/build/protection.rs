@@ -61,6 +61,23 @@ pub fn marks(task: &Task, pod: &Pod) -> Option<Marks> {
     (marks != Marks::default()).then_some(marks)
 }
 
+/// Annotations that were put on for protection and stand on a Pod of no task: a copy has them from its original, and
+/// would keep its node for ever.
+#[must_use]
+pub fn copied_marks(pod: &Pod) -> BTreeMap<String, Option<String>> {
+    let annotations = pod.annotations();
+    if !annotations.contains_key(labels::PROTECTED_UNTIL) {
+        return BTreeMap::new();
+    }
+    let ours = LEAVE_IT
+        .into_iter()
+        .filter(|(name, value)| annotations.get(*name).is_some_and(|has| has == value))
+        .map(|(name, _)| name);
+    ours.chain([labels::PROTECTED_UNTIL])
+        .map(|name| (name.to_owned(), None))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -203,18 +203,21 @@ impl Ledger {
         })
     }
 
-    /// Takes our labels and our finalizer off a Pod that is not ours. Nothing is written while there are none.
+    /// Takes our labels, our finalizer and what says that it is protected off a Pod that is not ours. Nothing is written
+    /// while there are none. (PROT-1)
     pub async fn disown_pod(&self, pod: &Pod) -> Outcome<()> {
         let ours = |label: &&String| build::POD_LABELS.contains(&label.as_str());
         let copied: Vec<&String> = pod.labels().keys().filter(ours).collect();
         let held = pod.finalizers();
         let left: Vec<&String> = held.iter().filter(|f| *f != finalizers::POD).collect();
-        if copied.is_empty() && left.len() == held.len() {
+        let marks = build::copied_marks(pod);
+        if copied.is_empty() && marks.is_empty() && left.len() == held.len() {
             return Outcome::Applied(());
         }
         let labels: BTreeMap<&String, Option<()>> = copied.iter().map(|label| (*label, None)).collect();
         let change = json!({ "metadata": {
-            "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": labels, "finalizers": left,
+            "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": labels, "annotations": marks,
+            "finalizers": left,
         } });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),

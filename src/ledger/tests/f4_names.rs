@@ -66,6 +66,9 @@ async fn a_copy_of_a_pod_loses_our_labels_and_finalizer_and_counts_as_used_daemo
     copy["metadata"]["labels"] =
         json!({ "ecs-operator.dev/hold": "true", "ecs-operator.dev/task": "t1", "app": "x" });
     copy["metadata"]["finalizers"] = json!(["example.com/mine", "ecs-operator.dev/pod"]);
+    // its original was protected then (PROT-1)
+    copy["metadata"]["annotations"] = json!({ "karpenter.sh/do-not-disrupt": "true", "mine": "stays",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "ecs-operator.dev/protected-until": "x" });
     scene.knows_pod(&copy);
     scene.knows_task(&task_at(12, ""));
     let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
@@ -77,6 +80,7 @@ async fn a_copy_of_a_pod_loses_our_labels_and_finalizer_and_counts_as_used_daemo
         let now = patched(&copy, &asked.body, 10);
         assert_eq!(now["metadata"]["labels"], json!({ "app": "x" }));
         assert_eq!(now["metadata"]["finalizers"], json!(["example.com/mine"]));
+        assert_eq!(now["metadata"]["annotations"], json!({ "mine": "stays" }));
         asked.is(&now);
     });
     looked.unwrap();
