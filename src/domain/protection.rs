@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// How long protection lasts if its request does not say. (PROT-1)
 pub const DEFAULT_MINUTES: i64 = 120;
 
+/// Longest time for which a task can be protected. (PROT-1)
+const LONGEST_MINUTES: i64 = 2880;
+
 /// ECS's reason for a task that gets no protection because its service has more protected tasks than it wants. (PROT-5)
 pub const DEPLOYMENT_BLOCKED: &str = "DEPLOYMENT_BLOCKED";
 
@@ -54,7 +57,8 @@ pub struct Protection {
 impl Protection {
     /// What the task has now: a new request is answered, what has expired is over. A further request begins its period
     /// anew, be it shorter; one that would add to protected tasks that are too many already, is not granted: `crowded`
-    /// says so. (PROT-2, PROT-5)
+    /// says so. What nobody can have been granted, somebody wrote there by hand: it does not hold. (PROT-1, PROT-2,
+    /// PROT-5)
     #[must_use]
     pub fn after(
         &self,
@@ -62,7 +66,9 @@ impl Protection {
         crowded: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Self {
-        let until = self.until.filter(|until| *until > now);
+        let granted = self.answered.as_ref().is_some_and(ProtectionAnswer::granted);
+        let until = self.until.filter(|until| granted && *until > now);
+        let until = until.map(|until| until.min(end(now, LONGEST_MINUTES)));
         if asked == self.answered.as_ref().map(|a| &a.request) {
             return Self {
                 until,
@@ -81,17 +87,27 @@ impl Protection {
     }
 }
 
-impl TaskProtection {
-    /// When it ends if it begins now: a whole second, as times in objects are.
-    fn ends(&self, now: Timestamp) -> Timestamp {
-        let minutes = self.expires_in_minutes.unwrap_or(DEFAULT_MINUTES);
-        let whole = i64::from(now.subsec_nanosecond() > 0);
-        let seconds = now.as_second().saturating_add(whole);
-        let begin = Timestamp::from_second(seconds).unwrap_or(now);
-        begin
-            .checked_add(SignedDuration::from_secs(minutes.saturating_mul(60)))
-            .unwrap_or(Timestamp::MAX)
+impl ProtectionAnswer {
+    fn granted(&self) -> bool {
+        self.request.protection_enabled && self.failure.is_none()
     }
+}
+
+impl TaskProtection {
+    /// When it ends if it begins now.
+    fn ends(&self, now: Timestamp) -> Timestamp {
+        end(now, self.expires_in_minutes.unwrap_or(DEFAULT_MINUTES))
+    }
+}
+
+/// When a period that begins now ends: a whole second, as times in objects are.
+fn end(now: Timestamp, minutes: i64) -> Timestamp {
+    let whole = i64::from(now.subsec_nanosecond() > 0);
+    let seconds = now.as_second().saturating_add(whole);
+    let begin = Timestamp::from_second(seconds).unwrap_or(now);
+    begin
+        .checked_add(SignedDuration::from_secs(minutes.saturating_mul(60)))
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -154,6 +170,29 @@ mod tests {
         let off = asks(&had, &request(false, None, None), 1);
         assert_eq!(off.until, None, "expirationDate is absent");
         assert_eq!(had.after(None, || false, at(1)), Protection::default());
+    }
+
+    #[test]
+    fn protection_that_was_written_into_the_status_by_hand_does_not_hold_prot_1_prot_6() {
+        let asked = request(true, Some(60), None);
+        let mut had = asks(&Protection::default(), &asked, 0);
+        had.until = Some(Timestamp::MAX);
+        let cut = asks(&had, &asked, 10);
+        assert_eq!(
+            cut.until,
+            Some(at(10 + 172_800)),
+            "nobody gets more than 48 hours"
+        );
+        assert_eq!(asks(&cut, &asked, 20), cut, "cut once");
+        let unasked = Protection {
+            until: Some(at(60)),
+            ..Protection::default()
+        };
+        assert_eq!(unasked.after(None, || false, at(1)), Protection::default());
+        let off = request(false, None, None);
+        let mut had = asks(&Protection::default(), &off, 0);
+        had.until = Some(at(60));
+        assert_eq!(asks(&had, &off, 1).until, None);
     }
 
     #[test]

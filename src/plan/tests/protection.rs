@@ -119,3 +119,12 @@ fn a_drained_daemon_goes_though_protected_and_its_update_waits_and_says_so_prot_
     scene.edit_instance("i1", |i| i.status = InstanceStatus::Draining);
     assert_eq!(scene.plan("r").stop.len(), 1);
 }
+
+#[test]
+fn the_end_of_a_service_is_the_end_of_its_protected_tasks_svc_3_prot_6() {
+    let mut scene = running(3, 100, 200);
+    let until = in_an_hour(&scene);
+    protect(&mut scene, 3, until);
+    scene.edit_service("r", |s| s.deleting = true);
+    assert_eq!(scene.plan("r").stop.len(), 3);
+}

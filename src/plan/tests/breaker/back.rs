@@ -389,3 +389,36 @@ fn failing_health_checks_roll_a_service_back_cb_5_health_5() {
     assert!(scene.plan("r").steady);
     assert_eq!(of(&scene, "r:2").len(), 0);
 }
+
+#[test]
+fn a_protected_task_of_what_failed_stays_until_its_protection_ends_cb_10_prot_8() {
+    let mut scene = web(true);
+    roll(&mut scene, "r:2");
+    pass(&mut scene);
+    let new = of(&scene, "r:2");
+    for task in &new {
+        run(&mut scene, task);
+    }
+    let until = scene.world.now + jiff::SignedDuration::from_secs(3600);
+    let (kept, others) = new.split_first().unwrap();
+    scene.edit_task(&kept.key.name, |t| t.protected_until = Some(until));
+    for task in others {
+        fail_health(&mut scene, task);
+    }
+    assert!(pass(&mut scene).deployments[0].rollback.is_some());
+    for _ in 0..10 {
+        scene.advance(1);
+        pass(&mut scene);
+    }
+    let left: Vec<_> = of(&scene, "r:2").into_iter().map(|t| t.key).collect();
+    assert_eq!(left, std::slice::from_ref(&kept.key));
+    let plan = scene.plan("r");
+    assert!(plan.protected.is_some() && !plan.steady, "{:?}", plan.protected);
+    assert_eq!(plan.deployments[0].rollout_state, RolloutState::InProgress);
+    scene.world.now = until;
+    while !scene.plan("r").steady {
+        scene.advance(1);
+        pass(&mut scene);
+    }
+    assert_eq!(of(&scene, "r:2"), []);
+}
