@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 use super::store::{key_of, version_of};
+use super::wishes::{distinct, protected_until, run_once};
 use crate::api::{self, TaskDefinitionState};
 use crate::build::{self, task_conditions};
 use crate::domain::deployment::CircuitBreaker;
@@ -17,7 +18,7 @@ use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType, SchedulingStrategy,
 };
-use crate::plan::world::{ASKED, Cluster, Definition, HeldUp, Instance, RunOnce, Service, Strategy, Task};
+use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Service, Strategy, Task};
 
 /// Largest number of tasks of a service. (QUOTA-4)
 const DESIRED_COUNT_MAX: i64 = 5000;
@@ -30,7 +31,7 @@ fn created_at<K: kube::Resource>(object: &K) -> Timestamp {
         .map_or(Timestamp::UNIX_EPOCH, |t| t.0)
 }
 
-fn time(text: Option<&String>) -> Option<Timestamp> {
+pub(super) fn time(text: Option<&String>) -> Option<Timestamp> {
     text.and_then(|t| t.parse().ok())
 }
 
@@ -91,7 +92,7 @@ pub fn instance(object: &api::ContainerInstance) -> Instance {
     }
 }
 
-fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseError> {
+pub(super) fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expression>, ParseError> {
     let numbered = rules.iter().enumerate();
     numbered
         .filter(|(_, rule)| rule.type_ == PlacementConstraintType::MemberOf)
@@ -159,7 +160,7 @@ pub fn definition(object: &api::TaskDefinition) -> Definition {
     }
 }
 
-fn strategy(wanted: &PlacementStrategy) -> Option<Strategy> {
+pub(super) fn strategy(wanted: &PlacementStrategy) -> Option<Strategy> {
     let field = wanted.field.as_deref().unwrap_or_default();
     Some(match wanted.type_ {
         PlacementStrategyType::Random => Strategy::Random,
@@ -298,33 +299,6 @@ pub fn task(object: &api::Task) -> Task {
     }
 }
 
-/// Until when a task is to be left alone: while a request for protection has no answer, without end. (PROT-1)
-fn protected_until(object: &api::Task) -> Option<Timestamp> {
-    let status = object.status.as_ref();
-    let answered = status.and_then(|s| s.protection.as_ref());
-    let asked = object.spec.protection.as_ref().filter(|p| p.protection_enabled);
-    if asked.is_some_and(|asked| answered.is_none_or(|a| a.request != *asked)) {
-        return Some(ASKED);
-    }
-    time(status.and_then(|s| s.protected_until.as_ref()))
-}
-
-/// What a Task asks of its place; `None` if nothing. (RUN-1)
-fn run_once(spec: &api::TaskSpec) -> Option<RunOnce> {
-    let (rules, ranks) = (&spec.placement_constraints, &spec.placement_strategy);
-    let asked = !rules.is_empty() || !ranks.is_empty() || spec.queue_until.is_some();
-    asked.then(|| RunOnce {
-        constraints: expressions(rules),
-        distinct_instance: rules.iter().any(distinct),
-        strategies: ranks.iter().filter_map(strategy).collect(),
-        queue_until: time(spec.queue_until.as_ref()),
-    })
-}
-
-fn distinct(rule: &PlacementConstraint) -> bool {
-    rule.type_ == PlacementConstraintType::DistinctInstance
-}
-
 /// The cluster that a node joins: the oldest that selects it, of equal age the one with the lowest name.
 #[must_use]
 pub fn cluster_of<'a>(
@@ -402,31 +376,6 @@ mod tests {
             task(&object.unwrap()).healthy_since.map(Timestamp::as_second)
         };
         assert_eq!((since("True"), since("False")), (Some(60), None));
-    }
-
-    #[test]
-    fn a_request_for_protection_holds_until_it_is_answered_and_then_the_answer_does_prot_1() {
-        let until = |protection: serde_json::Value, status: serde_json::Value| {
-            let object = serde_json::from_value(json!({
-                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
-                "spec": { "taskDefinition": "web:1", "protection": protection }, "status": status,
-            }));
-            task(&object.unwrap()).protected_until
-        };
-        let (on, off) = (
-            json!({ "protectionEnabled": true }),
-            json!({ "protectionEnabled": false }),
-        );
-        let minute = Some(Timestamp::from_second(60).unwrap());
-        let granted = json!({ "protection": { "request": on }, "protectedUntil": "1970-01-01T00:01:00Z" });
-        assert_eq!(until(json!(null), json!({})), None);
-        assert_eq!(until(on.clone(), json!({})), Some(ASKED));
-        assert_eq!(until(on.clone(), granted.clone()), minute);
-        assert_eq!(until(off, granted.clone()), minute, "not taken off yet");
-        let more = json!({ "protectionEnabled": true, "expiresInMinutes": 5 });
-        assert_eq!(until(more, granted), Some(ASKED));
-        let refused = json!({ "protection": { "request": on, "failure": "DEPLOYMENT_BLOCKED" } });
-        assert_eq!(until(on, refused), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod delay;
 pub mod feed;
 pub mod node;
 pub mod store;
+mod wishes;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
