@@ -1,5 +1,7 @@
 //! Tasks that should run: from bound to a Pod, under a share and an authorising write. (F2, RUN-6)
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 use tracing::info;
 
@@ -18,7 +20,7 @@ use crate::ledger::fence::PodPermit;
 use crate::ledger::instance::{Ask, Denied};
 use crate::ledger::outcome::Outcome;
 use crate::ledger::rules::{Rule, off};
-use crate::plan::start_task;
+use crate::plan::{run_task, start_task};
 use crate::runtime::backoff::jittered;
 use crate::runtime::source;
 
@@ -121,6 +123,12 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             .map(Some)
     };
     let Some(definition) = world.definition(&key.namespace, revision_of(task)) else {
+        // it may have been created just before the task, and not been seen yet
+        let seen_at = world.task(&key).map(|task| run_task::seen_all_at(task));
+        if let Some(at) = seen_at.filter(|at| *at > world.now) {
+            let left = Duration::try_from(at.duration_since(world.now)).unwrap_or(SOON);
+            return Ok(Some(Action::requeue(left)));
+        }
         return refuse(start_task::undefined(&world, &key, revision_of(task))).await;
     };
     let amounts = match &definition.demand {

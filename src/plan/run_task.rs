@@ -2,7 +2,7 @@
 //!
 //! The filters and strategies are those of the services, but what is counted is the task group. (STRAT-4, CONS-4)
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::choice::draw;
 use super::deployment::CONSTRAINTS_MAX;
@@ -17,6 +17,10 @@ use super::{FAILURES_MAX, closest};
 use crate::domain::expr::Expression;
 use crate::domain::records::{InstanceStatus, PlacementFailure};
 use crate::domain::resources::Resources;
+
+/// A task may be seen before what was created just before it, such as the rest of the same manifest: that it is not
+/// there is only believed of a task this old.
+const YOUNG: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where a task is to be bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,16 @@ pub struct Unplaced {
     pub failures: Vec<PlacementFailure>,
 }
 
+impl Unplaced {
+    /// For a reason that is the same everywhere.
+    const fn for_all(reason: String) -> Self {
+        Self {
+            reason,
+            failures: Vec::new(),
+        }
+    }
+}
+
 /// What is to be done with a task that is not bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -64,12 +78,24 @@ pub fn decide(world: &World, key: &Key) -> Option<Decision> {
     let wish = task.run_once.as_deref().unwrap_or(&anything);
     Some(match place(world, task, wish) {
         Ok(place) => Decision::Bind(place),
-        Err(Obstacle::Lasting(reason)) => Decision::Fail(Unplaced {
-            reason,
-            failures: Vec::new(),
-        }),
+        Err(Obstacle::Lasting(reason)) => Decision::Fail(Unplaced::for_all(reason)),
+        // a share that it has is not kept from others while it waits
+        Err(Obstacle::Passing(unplaced) | Obstacle::Unseen(unplaced)) if share(world, task).is_some() => {
+            let reason = format!("{} Create the task again when that has changed.", unplaced.reason);
+            Decision::Fail(Unplaced { reason, ..unplaced })
+        }
         Err(Obstacle::Passing(unplaced)) => give_up_or_wait(world, wish, unplaced),
+        Err(Obstacle::Unseen(unplaced)) => match seen_all_at(task) {
+            at if at > world.now && wish.queue_until.is_none() => Decision::Wait(unplaced, at),
+            _ => give_up_or_wait(world, wish, unplaced),
+        },
     })
+}
+
+/// When all that was created before the task has long been seen.
+#[must_use]
+pub fn seen_all_at(task: &Task) -> Timestamp {
+    task.created_at.checked_add(YOUNG).unwrap_or(task.created_at)
 }
 
 /// What keeps a task from being placed.
@@ -78,14 +104,13 @@ enum Obstacle {
     Lasting(String),
     /// It may go by itself.
     Passing(Unplaced),
+    /// Something is not there, or has not been seen yet.
+    Unseen(Unplaced),
 }
 
 impl Obstacle {
-    fn passing(reason: String) -> Self {
-        Self::Passing(Unplaced {
-            reason,
-            failures: Vec::new(),
-        })
+    fn unseen(reason: String) -> Self {
+        Self::Unseen(Unplaced::for_all(reason))
     }
 }
 
@@ -117,17 +142,17 @@ fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> 
     let constraints = readable(&wish.constraints)?;
     let namespace = &task.key.namespace;
     if let Some(why) = namespace_forbidden(world, &task.cluster, namespace) {
-        return Err(Obstacle::passing(why));
+        return Err(Obstacle::unseen(why));
     }
     let Some(definition) = world.definition(namespace, &task.definition) else {
-        return Err(Obstacle::passing(undefined(world, &task.key, &task.definition)));
+        return Err(Obstacle::unseen(undefined(world, &task.key, &task.definition)));
     };
     if !definition.active {
-        return Err(Obstacle::passing(format!(
+        return Err(Obstacle::Passing(Unplaced::for_all(format!(
             "TaskDefinition is inactive. Name another revision than {0} in spec.taskDefinition, or set spec.status of \
              TaskDefinition {0} to ACTIVE.",
             definition.id()
-        )));
+        ))));
     }
     let own = readable(&definition.constraints)?;
     let total = constraints
@@ -166,6 +191,15 @@ fn readable<E: ToString>(constraints: &Result<Vec<Expression>, E>) -> Result<&[E
     }
 }
 
+/// The share that a task has though it is not bound, and where.
+fn share<'w>(world: &'w World, task: &Task) -> Option<(&'w Instance, &'w Resources)> {
+    let uid = Some(task.uid.as_str());
+    world.instances.values().find_map(|instance| {
+        let entry = instance.reservation(&task.key)?;
+        (entry.uid.as_deref() == uid).then_some((instance.as_ref(), &entry.amounts))
+    })
+}
+
 /// A task with all that its place depends on.
 struct Run<'a> {
     world: &'a World,
@@ -191,12 +225,7 @@ impl Run<'_> {
     /// The share that somebody reserved for this very task before. What its definition asks for may have changed since,
     /// if it names a bare family; then the share is not what it takes.
     fn held(&self) -> Option<Result<Place, Obstacle>> {
-        let uid = Some(self.task.uid.as_str());
-        let mut instances = self.world.instances.values();
-        let (instance, amounts) = instances.find_map(|instance| {
-            let entry = instance.reservation(&self.task.key)?;
-            (entry.uid.as_deref() == uid).then_some((instance, &entry.amounts))
-        })?;
+        let (instance, amounts) = share(self.world, self.task)?;
         Some(if amounts == self.demand {
             Ok(self.place(instance, true))
         } else {
@@ -261,13 +290,10 @@ impl Run<'_> {
 /// Says why nothing fits, the closest instance first. (RUN-2, RUN-11, FAIL)
 fn told(cluster: &str, rejections: &[Rejection]) -> Unplaced {
     let Some(first) = closest(rejections) else {
-        return Unplaced {
-            reason: format!(
-                "No Container Instances were found in your cluster. Label nodes as nodeSelector of EcsCluster {cluster} \
-                 says."
-            ),
-            failures: Vec::new(),
-        };
+        return Unplaced::for_all(format!(
+            "No Container Instances were found in your cluster. Label nodes as nodeSelector of EcsCluster {cluster} \
+             says."
+        ));
     };
     let PlacementFailure {
         container_instance,

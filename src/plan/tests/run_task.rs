@@ -255,6 +255,38 @@ fn a_missing_or_inactive_definition_and_a_missing_cluster_are_named_td_20_clu_7(
 }
 
 #[test]
+fn what_may_have_been_created_just_before_the_task_is_waited_for_a_moment_run_2_td_20() {
+    let mut scene = Scene::new().instance(instance("i1")).task(job("t"));
+    scene.edit_task("t", |t| t.created_at = until(-1));
+    let decided = |scene: &Scene| decide(&scene.world, &key("t"));
+    let waits = |scene: &Scene| match decided(scene) {
+        Some(Decision::Wait(unplaced, at)) => at == until(4) && unplaced.failures.is_empty(),
+        _ => false,
+    };
+    assert!(waits(&scene), "its definition");
+    let mut scene = scene.definition(definition("job:1", 1, 1));
+    assert!(matches!(decided(&scene), Some(Decision::Bind(_))));
+    scene.edit_task("t", |t| t.cluster = "nowhere".to_owned());
+    assert!(waits(&scene), "its cluster");
+    scene.edit_task("t", |t| t.created_at = until(-5));
+    assert!(unplaced(&scene, "t").reason.starts_with("Cluster not found."));
+}
+
+#[test]
+fn a_task_that_has_its_share_does_not_keep_it_while_it_waits_run_2_state_12() {
+    let mut scene = Scene::new()
+        .instance(instance("i1"))
+        .task(asking("t", |w| w.queue_until = Some(until(3600))));
+    scene.edit_task("t", |t| t.created_at = until(-1));
+    assert!(matches!(
+        decide(&scene.world, &key("t")),
+        Some(Decision::Wait(..))
+    ));
+    scene.edit_instance("i1", |i| i.reservations = vec![share("t", 512)]);
+    assert!(unplaced(&scene, "t").reason.starts_with("Unable to describe"));
+}
+
+#[test]
 fn a_run_once_task_does_not_take_what_daemons_hold_back_daemon_25_daemon_26() {
     let scene = Scene::new()
         .definition(definition("job:1", 512, 256))
