@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use ecs_operator::cli::{Cli, Command};
 use ecs_operator::runtime::telemetry;
-use ecs_operator::{local, operator, uninstall};
+use ecs_operator::{inspect, local, operator, uninstall};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // local mode tells its user what it does; the operator in it need not
-    let quiet = matches!(cli.command, Command::Local(_));
+    // who asks at a terminal is told what is done; the operator in local mode need not say more
+    let quiet = matches!(
+        cli.command,
+        Command::Local(_) | Command::Explain(_) | Command::Plan(_)
+    );
     let filter = cli
         .log
         .log
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
             match cli.command {
                 Command::Run(args) => operator::run(args).await,
                 Command::Local(args) => local::run(*args).await,
+                Command::Explain(args) => inspect::explain(args).await,
+                Command::Plan(_) => Ok(()),
                 Command::Uninstall(args) => uninstall::run(args).await,
             }
         })

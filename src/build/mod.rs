@@ -35,4 +35,5 @@ pub use names::container_names;
 pub use owner::{Owner, named_for, owner};
 pub use pod::{POD_LABELS, PodInput, held, pod, pod_labels, pod_name};
 pub use status::{EssentialExit, Observed, PodObservation, observe};
+pub use template::grace_seconds;
 pub use unsupported::{Refusals, unsupported};

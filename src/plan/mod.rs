@@ -13,6 +13,7 @@ mod history;
 mod members;
 pub mod permission;
 mod placement;
+mod prospect;
 mod ranking;
 mod rejection;
 mod replica;
@@ -32,6 +33,7 @@ use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy, S
 use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
+pub use prospect::{Prospect, Verdict, prospect};
 pub use rejection::closest;
 pub use texts::UNPLACED;
 use world::{Key, World};
