@@ -21,17 +21,18 @@ fn main() -> ExitCode {
     let result = telemetry::start(cli.log.log_format, &filter).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            match cli.command {
+            let done = match cli.command {
                 Command::Run(args) => operator::run(args).await,
                 Command::Local(args) => local::run(*args).await,
                 Command::Explain(args) => inspect::explain(args).await,
-                Command::Plan(_) => Ok(()),
+                Command::Plan(args) => return inspect::plan(args).await,
                 Command::Uninstall(args) => uninstall::run(args).await,
-            }
+            };
+            done.map(|()| ExitCode::SUCCESS)
         })
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             if quiet {
                 eprintln!("error: {error:#}");

@@ -131,6 +131,13 @@ impl Change {
             }),
             Self::StartGroup { group } => world.put_task(companion(world, subject, group)),
             Self::EndGroup { group } => end_group(world, subject, group),
+            Self::Free { amounts } => {
+                let own = world.services.get(&subject.service).map(|s| s.uid.clone());
+                edit_instance(world, subject, |instance| {
+                    let left = drop_shares(instance, own.as_deref(), amounts);
+                    instance.foreign = instance.foreign.excess_over(&left);
+                });
+            }
             _ => edit_instance(world, subject, |instance| self.apply_to(instance)),
         }
     }
@@ -146,10 +153,6 @@ impl Change {
                 instance.attributes.insert(name.clone(), value.clone());
             }
             Self::RemoveAttribute { name } => drop(instance.attributes.remove(name)),
-            Self::Free { amounts } => {
-                let left = drop_shares(instance, amounts);
-                instance.foreign = instance.foreign.excess_over(&left);
-            }
             Self::Enlarge { amounts } => instance.registered.add(amounts),
             Self::Unreserve { amounts } => {
                 instance
@@ -163,9 +166,9 @@ impl Change {
 }
 
 /// Takes `amounts` from the shares of tasks that can end, as far as they go; what is left to take.
-fn drop_shares(instance: &mut Instance, amounts: &Resources) -> Resources {
+fn drop_shares(instance: &mut Instance, own: Option<&str>, amounts: &Resources) -> Resources {
     let mut left = amounts.clone();
-    for entry in instance.reservations.iter_mut().filter(|r| !is_daemon(r)) {
+    for entry in instance.reservations.iter_mut().filter(|r| may_end(r, own)) {
         let held = entry.amounts.clone();
         entry.amounts = held.excess_over(&left);
         left = left.excess_over(&held);
@@ -173,15 +176,17 @@ fn drop_shares(instance: &mut Instance, amounts: &Resources) -> Resources {
     left
 }
 
-/// What ends and frees room: what tasks hold, but for daemons, which would come back, and other Pods.
+/// What ends and frees room: what tasks hold, but for daemons, which would come back, and those of the service itself,
+/// which are worth no less than its next; and other Pods.
 #[must_use]
-pub fn can_be_freed(instance: &Instance) -> Resources {
-    let shares = instance.reservations.iter().filter(|r| !is_daemon(r));
+pub fn can_be_freed(instance: &Instance, own: Option<&str>) -> Resources {
+    let shares = instance.reservations.iter().filter(|r| may_end(r, own));
     Resources::sum(shares.map(|r| &r.amounts).chain([&instance.foreign]))
 }
 
-fn is_daemon(entry: &Reservation) -> bool {
-    entry.service.as_ref().is_some_and(|s| s.daemon)
+fn may_end(entry: &Reservation, own: Option<&str>) -> bool {
+    let of = entry.service.as_ref();
+    !of.is_some_and(|s| s.daemon || Some(s.uid.as_str()) == own)
 }
 
 fn edit_instance(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Instance)) {
@@ -297,6 +302,17 @@ pub fn said(amounts: &Resources) -> String {
     } else {
         parts.join(", ")
     }
+}
+
+/// What a task or Pod takes; that it is one Pod goes without saying.
+#[must_use]
+pub fn takes(amounts: &Resources) -> String {
+    let mut amounts = amounts.clone();
+    let pod = std::mem::take(&mut amounts.pods);
+    if amounts == Resources::default() || pod > 1 {
+        amounts.pods = pod;
+    }
+    said(&amounts)
 }
 
 impl fmt::Display for Change {

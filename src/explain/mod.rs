@@ -12,5 +12,6 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod text_preview;
 
 pub use picture::Picture;

@@ -365,7 +365,8 @@ fn for_resources(
     let lack = lacks
         .into_iter()
         .find(|lack| lack.to_string() == rejection.failure.reason);
-    let (free, asked) = (can_be_freed(instance), &rejection.left);
+    let own = small.services.get(&subject.service).map(|s| s.uid.as_str());
+    let (free, asked) = (can_be_freed(instance, own), &rejection.left);
     let amount = |set: fn(&mut Resources) -> &mut i64, value: i64| {
         let mut amounts = Resources::default();
         *set(&mut amounts) = value;
@@ -393,13 +394,13 @@ fn for_resources(
         Some(Lack::Memory) => of(|r| &mut r.memory),
         Some(Lack::Gpu) => of(|r| &mut r.gpu),
         Some(Lack::Pods) => of(|r| &mut r.pods),
-        Some(Lack::Ports) => for_ports(small, instance, demand),
+        Some(Lack::Ports) => for_ports(small, instance, demand, &free),
         None => Vec::new(),
     }
 }
 
 /// Ports in the way are freed by who has them, or taken off the reserved ones; else the task must do without.
-fn for_ports(small: &World, instance: &Instance, demand: &Resources) -> Vec<Vec<Change>> {
+fn for_ports(small: &World, instance: &Instance, demand: &Resources, free: &Resources) -> Vec<Vec<Change>> {
     let asked = Resources {
         ports: demand.ports.clone(),
         ports_udp: demand.ports_udp.clone(),
@@ -411,7 +412,7 @@ fn for_ports(small: &World, instance: &Instance, demand: &Resources) -> Vec<Vec<
         ..Resources::default()
     };
     let reserved = common(&instance.registered);
-    let held = common(&can_be_freed(instance));
+    let held = common(free);
     let taken = common(&instance.remaining().remaining(&withheld(small, instance)));
     let nothing = Resources::default();
     let mut options = Vec::new();

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::change::said;
+use super::change::takes;
 use super::instance::{DaemonLine, Drain, InstanceExplanation, ReplicaLine};
 use super::service::{InstanceVerdict, ServiceExplanation};
 use super::task::TaskExplanation;
 use crate::domain::resources::Resources;
+use crate::plan::UNPLACED;
 
 /// Most instances that a text lists; the closest ones.
 const ROWS_MAX: usize = 30;
@@ -42,6 +43,12 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         padded.join("   ").trim_end().to_owned()
     };
     std::iter::once(&heads).chain(rows).map(line).collect()
+}
+
+/// The same, a little to the right.
+#[must_use]
+pub fn table_indented(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    indented(table(heads, rows)).collect()
 }
 
 fn indented(lines: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
@@ -87,12 +94,14 @@ pub fn service(it: &ServiceExplanation) -> Vec<String> {
             deployment.pending
         ));
     }
-    lines.extend(it.says.iter().map(|text| format!("  it says: {text}")));
+    // what the table says need not be said twice
+    let says = it.says.iter().filter(|text| !text.starts_with(UNPLACED));
+    lines.extend(says.map(|text| format!("  it says: {text}")));
     let Some(task) = &it.task else { return lines };
     lines.push(String::new());
     lines.push(format!(
         "Its next task takes {}. On each instance, the closest first:",
-        said(task)
+        takes(task)
     ));
     lines.extend(verdicts(&it.instances));
     lines
@@ -215,7 +224,7 @@ fn holders(it: &InstanceExplanation) -> Vec<Vec<String>> {
             format!("task {}", holder.task),
             holder.of.clone(),
             state,
-            said(&holder.amounts),
+            takes(&holder.amounts),
         ]
     });
     let pods = it.other_pods.iter().map(|pod| {
@@ -223,7 +232,7 @@ fn holders(it: &InstanceExplanation) -> Vec<Vec<String>> {
             format!("Pod {}", pod.pod),
             "other".to_owned(),
             "-".to_owned(),
-            said(&pod.amounts),
+            takes(&pod.amounts),
         ]
     });
     tasks.chain(pods).collect()
@@ -283,7 +292,7 @@ pub fn task(it: &TaskExplanation) -> Vec<String> {
     let share = it
         .share
         .as_ref()
-        .map(|share| format!("has {} reserved there", said(share)));
+        .map(|share| format!("has {} reserved there", takes(share)));
     facts.extend(share);
     facts.extend(it.pod.as_ref().map(|pod| format!("Pod {pod}")));
     facts.push(format!("created {:.0}", it.created_at));

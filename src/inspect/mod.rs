@@ -1,6 +1,8 @@
 //! `explain` and `plan`: gather the objects, ask the pure part, print. Nothing is written anywhere.
 
+mod added;
 mod live;
+mod manifest;
 mod names;
 mod objects;
 mod picture;
@@ -9,13 +11,21 @@ mod saved;
 mod tests;
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::cli::explain::{ExplainArgs, Named, Output, SourceArgs, What};
-use crate::explain::{instance, service, task, text};
+use crate::cli::explain::{ExplainArgs, Named, Output, PlanArgs, SourceArgs, What};
+use crate::domain::records::InstanceStatus;
+use crate::explain::preview::Asked;
+use crate::explain::{instance, preview, service, task, text, text_preview};
 use objects::Objects;
+
+/// Exit code of a plan that leaves tasks without a place, drains without an end, or no rest.
+const DOES_NOT_WORK_OUT: u8 = 3;
 
 /// Explains one object.
 pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
@@ -40,6 +50,65 @@ pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
             print(source.output, &found, || text::task(&found))
         }
     }
+}
+
+/// Shows what would be placed and stopped; a failure if something would find no place, or there would be no end of it.
+pub async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
+    let stdin = |path: &&PathBuf| path.as_path() == Path::new("-");
+    let inputs = args
+        .files
+        .iter()
+        .chain(&args.source.snapshot)
+        .filter(stdin)
+        .count();
+    anyhow::ensure!(inputs <= 1, "the standard input can be read once only");
+    // what can be wrong with files is found before a cluster is asked
+    let mut documents = Vec::new();
+    for file in &args.files {
+        documents.extend(saved::documents(file)?);
+    }
+    let (mut objects, namespace) = gather(&args.source).await?;
+    let now = picture::now(&objects);
+    let applied = manifest::apply(&mut objects, documents, &namespace, now).await?;
+    let mut picture = picture::picture(&objects);
+    picture.notes.extend(remarks(&applied));
+    let mut asked = Asked {
+        services: applied.services.into_iter().collect(),
+        ..Asked::default()
+    };
+    for wish in &args.add_instances {
+        for instance in added::instances(&picture.world, wish)? {
+            asked.added.insert(instance.name.clone());
+            let name = instance.name.clone();
+            picture.world.instances.insert(name, Arc::new(instance));
+        }
+    }
+    for name in &args.drain {
+        let name = names::instance(&picture, name)?;
+        if let Some(instance) = picture.world.instances.get_mut(&name) {
+            Arc::make_mut(instance).status = InstanceStatus::Draining;
+        }
+    }
+    let found = preview::preview(&picture, &asked);
+    print(args.source.output, &found, || text_preview::preview(&found))?;
+    Ok(if found.works_out() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DOES_NOT_WORK_OUT)
+    })
+}
+
+/// What a rehearsal of these manifests leaves out.
+fn remarks(applied: &manifest::Applied) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !applied.left_out.is_empty() {
+        remarks.push(format!("left out: {}", applied.left_out.join(", ")));
+    }
+    if applied.cluster {
+        let text = "which nodes an EcsCluster selects, and what it tolerates, is taken as it was";
+        remarks.push(text.to_owned());
+    }
+    remarks
 }
 
 /// All objects there are, and the namespace that is meant if none is named.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -16,16 +17,11 @@ use crate::explain::picture::{OtherPod, PodFacts, Said};
 use crate::plan::world::{Key, World};
 use crate::runtime::source;
 
-/// The picture of these objects. A saved snapshot is of the newest time that stands in it; a cluster is of now, or of that
-/// if its clock is ahead of ours.
+/// The picture of these objects.
 pub(super) fn picture(objects: &Objects) -> Picture {
     let cache = &objects.cache;
     objects.settle();
-    let now = match objects.newest {
-        Some(newest) if !objects.live => newest,
-        newest => source::now().max(newest.unwrap_or_default()),
-    };
-    let mut world = cache.snapshot(now, 0);
+    let mut world = cache.snapshot(now(objects), 0);
     let mut notes = notes(objects);
     assume_namespaces(&mut world, objects, &mut notes);
     Picture {
@@ -40,6 +36,15 @@ pub(super) fn picture(objects: &Objects) -> Picture {
             .collect(),
         world,
         notes,
+    }
+}
+
+/// When the objects were so: a saved snapshot is of the newest time that stands in it; a cluster is of now, or of that if its
+/// clock is ahead of ours.
+pub(super) fn now(objects: &Objects) -> Timestamp {
+    match objects.newest {
+        Some(newest) if !objects.live => newest,
+        newest => source::now().max(newest.unwrap_or_default()),
     }
 }
 
