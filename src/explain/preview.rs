@@ -52,6 +52,8 @@ pub struct ServicePreview {
     pub tasks: BTreeMap<String, usize>,
     /// Tasks that have no place at the end.
     pub without_place: usize,
+    /// Whether a task finds no place, be it one that is missing or one that is to replace another.
+    pub finds_no_place: bool,
     /// What its planner says at the end.
     pub says: Vec<String>,
     /// If tasks have no place: what the next would meet on each instance.
@@ -119,7 +121,7 @@ impl Preview {
     /// Whether every task has a place, nothing is stalled, every drain ends, and there is a rest.
     #[must_use]
     pub fn works_out(&self) -> bool {
-        let placed = self.services.iter().all(|s| s.without_place == 0);
+        let placed = self.services.iter().all(|s| !s.finds_no_place);
         let drained = self
             .instances
             .iter()
@@ -212,7 +214,8 @@ fn of_service(
     let mine = outcome.steps.iter().filter(|s| s.service.as_ref() == Some(key));
     let steps: Vec<StepLine> = mine.map(|step| line(step, begin)).collect();
     let explained = service::explain(after, key)?;
-    if steps.is_empty() && explained.waiting == 0 && !asked.services.contains(key) {
+    let waits = explained.finds_no_place || explained.waiting > 0;
+    if steps.is_empty() && !waits && !asked.services.contains(key) {
         return None;
     }
     let mut tasks: BTreeMap<String, usize> = BTreeMap::new();
@@ -222,7 +225,6 @@ fn of_service(
             *count = count.saturating_add(1);
         }
     }
-    let waits = explained.waiting > 0;
     Some(ServicePreview {
         service: explained.service,
         scheduling_strategy: explained.scheduling_strategy,
@@ -230,6 +232,7 @@ fn of_service(
         desired: explained.desired,
         tasks,
         without_place: explained.waiting,
+        finds_no_place: waits,
         says: explained.says,
         verdicts: if waits { explained.instances } else { Vec::new() },
     })

@@ -80,11 +80,12 @@ pub fn ask(world: &World, subject: &Subject) -> Option<Verdict> {
 /// The smallest change, if there is one, by the prospect of the service in that world.
 #[must_use]
 pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<Remedy> {
-    let mut small = alone(world, subject, &prospect.deployments);
+    let begin = alone(world, subject, &prospect.deployments);
+    let mut small = begin.clone();
     let mut made: Vec<Change> = Vec::new();
     while made.len() < CHANGES_MAX {
         let rejection = match ask(&small, subject)? {
-            Verdict::Fits => return Some(Remedy(joined(made))),
+            Verdict::Fits => return Some(Remedy(pruned(&begin, joined(made), subject))),
             Verdict::Taken => return None,
             Verdict::Rejected(rejection) => rejection,
         };
@@ -95,6 +96,23 @@ pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<R
         }
     }
     None
+}
+
+/// Without those that a later one made needless.
+fn pruned(begin: &World, mut changes: Vec<Change>, subject: &Subject) -> Vec<Change> {
+    let mut at = 0;
+    while at < changes.len() {
+        let mut fewer = changes.clone();
+        fewer.remove(at);
+        let mut tried = begin.clone();
+        fewer.iter().for_each(|change| change.apply(&mut tried, subject));
+        if ask(&tried, subject) == Some(Verdict::Fits) {
+            changes = fewer;
+        } else {
+            at = at.saturating_add(1);
+        }
+    }
+    changes
 }
 
 /// Amounts of one kind become one change.

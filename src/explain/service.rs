@@ -39,6 +39,8 @@ pub struct ServiceExplanation {
     pub stops: usize,
     /// Tasks that have no place.
     pub waiting: usize,
+    /// Whether a task finds no place, be it one that is missing or one that is to replace another.
+    pub finds_no_place: bool,
     /// Its deployments, PRIMARY first.
     pub deployments: Vec<DeploymentLine>,
     /// What its planner has to say.
@@ -114,6 +116,7 @@ pub fn explain(picture: &Picture, key: &Key) -> Option<ServiceExplanation> {
         starts: plan.start.len(),
         stops: plan.stop.len(),
         waiting: waiting(service, &plan, placed),
+        finds_no_place: !plan.failures.is_empty() || plan.no_instances,
         deployments: plan.deployments.iter().map(line).collect(),
         says: says(&plan, prospect.as_ref().err()),
         task: prospect.as_ref().ok().map(|p| p.demand.clone()),

@@ -70,11 +70,12 @@ fn of_service(it: &ServicePreview) -> Vec<String> {
         format!(": {places}")
     };
     lines.push(format!("  at the end {tasks} of {} run{on}", it.desired));
-    if it.without_place > 0 {
-        lines.push(format!(
-            "  {} without a place. On each instance, the closest first:",
-            it.without_place
-        ));
+    if it.finds_no_place {
+        let what = match it.without_place {
+            0 => "a task that is to replace another finds no place".to_owned(),
+            count => format!("{count} without a place"),
+        };
+        lines.push(format!("  {what}. On each instance, the closest first:"));
         lines.extend(verdicts(&it.verdicts));
     } else if tasks < usize::try_from(it.desired).unwrap_or(usize::MAX) {
         lines.extend(it.says.iter().map(|text| format!("  it says: {text}")));
