@@ -142,6 +142,17 @@ impl Change {
         }
     }
 
+    /// How much it is about, if it has an amount.
+    pub(super) fn amounts_mut(&mut self) -> Option<&mut Resources> {
+        match self {
+            Self::Free { amounts }
+            | Self::AskLess { amounts }
+            | Self::Enlarge { amounts }
+            | Self::Unreserve { amounts } => Some(amounts),
+            _ => None,
+        }
+    }
+
     fn apply_to(&self, instance: &mut Instance) {
         match self {
             Self::UpgradeOperator => instance.newer_ledger = None,

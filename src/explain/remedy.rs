@@ -25,6 +25,13 @@ const VALUES_MAX: usize = 16;
 /// Longest wait after a start that was refused, in seconds.
 const WAIT_MAX: i64 = 300;
 
+/// Times that a remedy is made smaller.
+const ROUNDS_MAX: u32 = 4;
+
+/// One of the amounts.
+type Field = fn(&mut Resources) -> &mut i64;
+const FIELDS: [Field; 4] = [|r| &mut r.cpu, |r| &mut r.memory, |r| &mut r.gpu, |r| &mut r.pods];
+
 /// Changes that together let the instance take the task, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -98,21 +105,70 @@ pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<R
     None
 }
 
-/// Without those that a later one made needless.
+/// Without those that a later one made needless, and with no amount larger than it must be.
 fn pruned(begin: &World, mut changes: Vec<Change>, subject: &Subject) -> Vec<Change> {
-    let mut at = 0;
-    while at < changes.len() {
-        let mut fewer = changes.clone();
-        fewer.remove(at);
+    let enough = |changes: &[Change]| {
         let mut tried = begin.clone();
-        fewer.iter().for_each(|change| change.apply(&mut tried, subject));
-        if ask(&tried, subject) == Some(Verdict::Fits) {
-            changes = fewer;
-        } else {
+        changes
+            .iter()
+            .for_each(|change| change.apply(&mut tried, subject));
+        ask(&tried, subject) == Some(Verdict::Fits)
+    };
+    for _ in 0..ROUNDS_MAX {
+        let before = changes.clone();
+        let mut at = 0;
+        while at < changes.len() {
+            let mut fewer = changes.clone();
+            fewer.remove(at);
+            if enough(&fewer) {
+                changes = fewer;
+                continue;
+            }
+            for field in FIELDS {
+                lower(&mut changes, at, field, &enough);
+            }
             at = at.saturating_add(1);
+        }
+        if changes == before {
+            break;
         }
     }
     changes
+}
+
+/// Makes one amount of a change as small as it can be.
+fn lower(changes: &mut [Change], at: usize, field: Field, enough: &impl Fn(&[Change]) -> bool) {
+    let Some(most) = changes
+        .get_mut(at)
+        .and_then(Change::amounts_mut)
+        .map(|r| *field(r))
+    else {
+        return;
+    };
+    let mut with = |amount: i64| {
+        let mut tried = changes.to_vec();
+        if let Some(amounts) = tried.get_mut(at).and_then(Change::amounts_mut) {
+            *field(amounts) = amount;
+        }
+        let fits = enough(&tried);
+        if fits {
+            changes.clone_from_slice(&tried);
+        }
+        fits
+    };
+    let (mut short, mut long) = (-1, most);
+    // mostly it is as small as it can be
+    if most == 0 || !with(most.saturating_sub(1)) {
+        return;
+    }
+    while long.saturating_sub(short) > 1 {
+        let middle = short.midpoint(long);
+        if with(middle) {
+            long = middle;
+        } else {
+            short = middle;
+        }
+    }
 }
 
 /// Amounts of one kind become one change.
@@ -154,18 +210,37 @@ fn next_changes(
     };
     options.truncate(TRIES_MAX);
     let rank = |rejection: &Rejection| rank(small, subject, rejection);
-    let further = |changes: &Vec<Change>| {
+    let mut way = None;
+    for changes in options {
         let mut tried = small.clone();
         changes
             .iter()
             .for_each(|change| change.apply(&mut tried, subject));
         match ask(&tried, subject) {
-            Some(Verdict::Fits) => true,
-            Some(Verdict::Rejected(after)) => comes_further(rejection, &after, rank),
-            Some(Verdict::Taken) | None => false,
+            Some(Verdict::Fits) => return Some(changes),
+            Some(Verdict::Rejected(after)) => {
+                let further = comes_further(rejection, &after, rank);
+                let past = further && after.failure.reason != rejection.failure.reason;
+                // of several expressions all are to hold, if one change or two can do it
+                let clear = past || rank(rejection).is_none();
+                if further && clear && !rejection.lacks_resources() {
+                    return Some(changes);
+                }
+                // room that is freed may be a daemon's: one step back, then on
+                let worth = u8::from(past).saturating_add(u8::from(further || grows(rejection, &changes)));
+                if worth > way.as_ref().map_or(0, |(best, _)| *best) {
+                    way = Some((worth, changes));
+                }
+            }
+            Some(Verdict::Taken) | None => {}
         }
-    };
-    options.into_iter().find(further)
+    }
+    way.map(|(_, changes)| changes)
+}
+
+/// Whether it is a bigger node that still lacks room: it is to be bigger yet.
+fn grows(rejection: &Rejection, changes: &[Change]) -> bool {
+    rejection.lacks_resources() && matches!(changes, [Change::Enlarge { .. }])
 }
 
 /// Whether it is a later check that fails now. Expressions are made to hold in their order, so that none that holds is

@@ -127,7 +127,7 @@ fn a_deployment_is_rolled_out_within_its_bounds_and_what_has_no_place_is_told_ro
 
 #[test]
 fn a_world_without_rest_is_told_as_such() {
-    let mut scene = settled();
+    let mut scene = settled().instance(instance("i3"));
     let picture = draining(&mut scene, "i1");
     assert_eq!(rehearse_within(&picture, 2).rest, Rest::NotReached);
     let outcome = rehearse(&picture);
