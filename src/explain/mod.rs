@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod instance;
+mod options;
 pub mod picture;
 pub mod preview;
 pub mod rehearsal;

@@ -69,7 +69,7 @@ fn of_service(it: &ServicePreview) -> Vec<String> {
     } else {
         format!(": {places}")
     };
-    lines.push(format!("  at the end {tasks} of {} run{on}", it.desired));
+    lines.push(format!("  at the end {tasks} run, {} wanted{on}", it.desired));
     if it.finds_no_place {
         let what = match it.without_place {
             0 => "a task that is to replace another finds no place".to_owned(),

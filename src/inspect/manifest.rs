@@ -1,11 +1,16 @@
 //! Manifests as the API server would take them: an API server within this process checks and completes them, beside what is
 //! there already. The cluster hears nothing of it.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what is written is in this process only, and goes with it"
+)]
+
 use anyhow::Context as _;
 use embedded_apiserver::{Limits, Server, Sources};
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -109,8 +114,7 @@ impl Trial {
         }
         let before = known(objects, &kind, &key)?;
         if let Some(before) = &before {
-            let manifest = Manifest::of("what is there already", bare(before))?;
-            manifests::apply(&self.client, &manifest).await?;
+            self.create(&kind, &key, bare(before)).await?;
         }
         let manifest = Manifest::of(&format!("{kind} {name}"), object)?;
         manifests::apply(&self.client, &manifest).await?;
@@ -148,19 +152,34 @@ impl Trial {
         Ok(())
     }
 
+    /// Puts an object there that is none of the manifests', so that what they don't name stays.
+    async fn create(&self, kind: &str, key: &Key, object: Value) -> anyhow::Result<()> {
+        let object: DynamicObject = serde_json::from_value(object)?;
+        match self.api(kind, key).create(&PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if !status.is_already_exists() => {
+                anyhow::bail!("what is there already would be refused today: {}", status.message)
+            }
+            Err(kube::Error::Api(_)) | Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn get(&self, kind: &str, key: &Key) -> anyhow::Result<Value> {
+        Ok(serde_json::to_value(self.api(kind, key).get(&key.name).await?)?)
+    }
+
+    fn api(&self, kind: &str, key: &Key) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk(GROUP, "v1alpha1", kind);
         let plural = KINDS
             .iter()
             .find(|(name, ..)| *name == kind)
             .map_or("", |(_, plural, _)| plural);
         let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-        let api: Api<DynamicObject> = if key.namespace.is_empty() {
+        if key.namespace.is_empty() {
             Api::all_with(self.client.clone(), &resource)
         } else {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
-        };
-        Ok(serde_json::to_value(api.get(&key.name).await?)?)
+        }
     }
 }
 

@@ -29,6 +29,11 @@ const DOES_NOT_WORK_OUT: u8 = 3;
 
 /// Explains one object.
 pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
+    say(&explain_text(&args).await?);
+    Ok(())
+}
+
+async fn explain_text(args: &ExplainArgs) -> anyhow::Result<String> {
     let (What::Service(named) | What::Instance(named) | What::Task(named)) = &args.what;
     let Named { name, source } = named;
     let (objects, namespace) = gather(source).await?;
@@ -37,23 +42,34 @@ pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
         What::Service(_) => {
             let key = names::service(&picture, &namespace, name)?;
             let found = service::explain(&picture, &key).context("it is gone")?;
-            print(source.output, &found, || text::service(&found))
+            told(source.output, &found, || text::service(&found))
         }
         What::Instance(_) => {
             let name = names::instance(&picture, name)?;
             let found = instance::explain(&picture, &name).context("it is gone")?;
-            print(source.output, &found, || text::instance(&found))
+            told(source.output, &found, || text::instance(&found))
         }
         What::Task(_) => {
             let key = names::task(&picture, &namespace, name)?;
             let found = task::explain(&picture, &key).context("it is gone")?;
-            print(source.output, &found, || text::task(&found))
+            told(source.output, &found, || text::task(&found))
         }
     }
 }
 
 /// Shows what would be placed and stopped; a failure if something would find no place, or there would be no end of it.
 pub async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
+    let (text, works_out) = plan_text(&args).await?;
+    say(&text);
+    Ok(if works_out {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DOES_NOT_WORK_OUT)
+    })
+}
+
+/// The preview, and whether it works out.
+async fn plan_text(args: &PlanArgs) -> anyhow::Result<(String, bool)> {
     let stdin = |path: &&PathBuf| path.as_path() == Path::new("-");
     let inputs = args
         .files
@@ -90,12 +106,8 @@ pub async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let found = preview::preview(&picture, &asked);
-    print(args.source.output, &found, || text_preview::preview(&found))?;
-    Ok(if found.works_out() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(DOES_NOT_WORK_OUT)
-    })
+    let text = told(args.source.output, &found, || text_preview::preview(&found))?;
+    Ok((text, found.works_out()))
 }
 
 /// What a rehearsal of these manifests leaves out.
@@ -123,12 +135,14 @@ async fn gather(source: &SourceArgs) -> anyhow::Result<(Objects, String)> {
     Ok((live::list(&cluster).await?, namespace))
 }
 
-fn print<T: Serialize>(form: Output, found: &T, text: impl FnOnce() -> Vec<String>) -> anyhow::Result<()> {
-    let said = match form {
+fn told<T: Serialize>(form: Output, found: &T, text: impl FnOnce() -> Vec<String>) -> anyhow::Result<String> {
+    Ok(match form {
         Output::Text => text().join("\n"),
         Output::Json => serde_json::to_string_pretty(found)?,
-    };
-    // a reader that went away is no concern of ours
-    let _ = writeln!(std::io::stdout().lock(), "{said}");
-    Ok(())
+    })
+}
+
+/// The result. A reader that went away is no concern of ours.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
