@@ -109,6 +109,9 @@ impl Trial {
         let namespace = text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned());
         let key = Key::new(if namespaced { namespace.as_str() } else { "" }, name.as_str());
         if namespaced {
+            let namespaces = &objects.cache.namespaces;
+            let there = namespaces.is_empty() || namespaces.named(&namespace).is_some();
+            anyhow::ensure!(there, "{kind} {name}: namespaces \"{namespace}\" not found");
             set(&mut object, "/metadata", "namespace", json!(namespace));
             self.make_namespace(&namespace).await?;
         }
@@ -136,7 +139,7 @@ impl Trial {
                 }
                 before
             }
-            None => new(after, &key, now),
+            None => new(&after, &key, now),
         };
         objects.put(&kind, after)?;
         applied.cluster |= kind == "EcsCluster";
@@ -201,14 +204,11 @@ fn bare(object: &Value) -> Value {
 }
 
 /// An object that is made now, with a uid that nothing else has.
-fn new(mut object: Value, key: &Key, now: Timestamp) -> Value {
+fn new(object: &Value, key: &Key, now: Timestamp) -> Value {
+    let mut object = bare(object);
     set(&mut object, "/metadata", "uid", json!(format!("new {key}")));
-    set(
-        &mut object,
-        "/metadata",
-        "creationTimestamp",
-        json!(format!("{now:.0}")),
-    );
+    let created = json!(format!("{now:.0}"));
+    set(&mut object, "/metadata", "creationTimestamp", created);
     object
 }
 
