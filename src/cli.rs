@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod explain;
 pub mod local;
 
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use self::explain::{ExplainArgs, PlanArgs};
 use self::local::LocalArgs;
 
 /// Amazon ECS scheduling semantics on Kubernetes.
@@ -28,6 +30,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run everything in one process: an API server, the operator, and simulated instances.
     Local(Box<LocalArgs>),
+    /// Explain a service, an instance or a task: why it is as it is, and the smallest change that would help. Writes nothing.
+    Explain(ExplainArgs),
+    /// Show what would be placed and stopped where before anything is applied. Writes nothing.
+    Plan(PlanArgs),
     /// Help to take the operator out of a cluster.
     Uninstall(UninstallArgs),
 }
@@ -38,7 +44,7 @@ pub struct LogArgs {
     /// Form of the logs.
     #[arg(long, global = true, env = "ECS_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `info,ecs_operator::ledger=debug` [default: info; warn for `local`].
+    /// What is logged: a level, or a filter such as `info,ecs_operator::ledger=debug` [default: info; warn for `local`, `explain` and `plan`].
     #[arg(long = "log", global = true, env = "ECS_OPERATOR_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }

@@ -11,6 +11,8 @@ pub mod cache;
 pub mod cli;
 pub mod controllers;
 pub mod domain;
+pub mod explain;
+pub mod inspect;
 pub mod ledger;
 pub mod local;
 pub mod operator;

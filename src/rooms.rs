@@ -54,13 +54,25 @@ const ROOMS: &[Room] = &[
         ],
         None,
     ),
+    (
+        "explain",
+        &["domain", "plan"],
+        Some(&["imbl", "jiff", "serde", "serde_json"]),
+    ),
+    (
+        "inspect",
+        &[
+            "api", "build", "cache", "cli", "domain", "explain", "local", "plan", "runtime",
+        ],
+        None,
+    ),
     ("simulated", &["runtime"], None),
     ("uninstall", &["api", "cli", "report", "runtime"], None),
     ("local", &["api", "cli", "operator", "runtime", "simulated"], None),
 ];
 
 /// The core: the same snapshot gives the same plan, so nothing there may read what is in none.
-const CORE: [&str; 3] = ["domain", "plan", "build"];
+const CORE: [&str; 4] = ["domain", "plan", "build", "explain"];
 /// Clocks, randomness, the machine, and collections without an order.
 const IMPURE: [&str; 8] = [
     "::now()",

@@ -8,6 +8,7 @@ mod crash;
 mod daemon_first;
 mod depends_on;
 mod drain;
+mod explain;
 mod foreign_pods;
 mod health;
 mod helm;

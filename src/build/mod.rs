@@ -37,4 +37,5 @@ pub use owner::{Owner, named_for, owner};
 pub use pod::{POD_LABELS, PodInput, always_held, held, pod, pod_labels, pod_name};
 pub use protection::{Marks, copied_marks, marks};
 pub use status::{EssentialExit, Observed, PodObservation, observe};
+pub use template::grace_seconds;
 pub use unsupported::{Refusals, unsupported};

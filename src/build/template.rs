@@ -8,7 +8,7 @@ use crate::api::{ContainerDefinition, TaskDefinitionSpec};
 
 use super::containers::{container, pod_resources, some};
 use super::demand::Sizes;
-use super::depends_on::{Role, arrange, grace_seconds};
+use super::depends_on::{self, Role, arrange};
 use super::names::{container_names, is_subdomain};
 use super::unsupported::{Refusals, check_task};
 use super::{network, security, volumes};
@@ -60,7 +60,7 @@ pub(super) fn template(spec: &TaskDefinitionSpec) -> (Template, Refusals) {
             sysctls: Some(list),
             ..PodSecurityContext::default()
         }),
-        termination_grace_period_seconds: Some(grace_seconds(&arranged)),
+        termination_grace_period_seconds: Some(depends_on::grace_seconds(&arranged)),
         volumes: some(volumes.volumes),
         ..PodSpec::default()
     };
@@ -83,6 +83,12 @@ pub(super) fn template(spec: &TaskDefinitionSpec) -> (Template, Refusals) {
         },
         refusals,
     )
+}
+
+/// Seconds in which the containers of a definition have ended after they were told to. (STOP-4)
+#[must_use]
+pub fn grace_seconds(spec: &TaskDefinitionSpec) -> i64 {
+    depends_on::grace_seconds(&arrange(&spec.container_definitions, &mut Refusals::default()))
 }
 
 /// Secrets with registry credentials: a name, or the last part of an ARN.

@@ -183,16 +183,30 @@ impl Cache {
     /// copies of ours, any of ours that runs without a share, and what one of ours asks for above its share since it was
     /// resized or injected into. (I1)
     pub fn foreign(&self, node: &str, share: impl Fn(&Key, &str) -> Option<Resources>) -> Resources {
-        let mut foreign = Resources::default();
-        for pod in self.pods.group(node).iter().filter(|pod| !node::pod_ended(pod)) {
+        let beyond = self.beyond_shares(node, share);
+        Resources::sum(beyond.iter().map(|(_, amounts)| amounts))
+    }
+
+    /// The same Pod by Pod.
+    pub fn beyond_shares(
+        &self,
+        node: &str,
+        share: impl Fn(&Key, &str) -> Option<Resources>,
+    ) -> Vec<(Arc<Pod>, Resources)> {
+        let mut found = Vec::new();
+        for pod in self.pods.group(node) {
             let Some(taken) = pod.spec.as_ref().map(effective_request) else {
                 continue;
             };
+            if node::pod_ended(&pod) {
+                continue;
+            }
             let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-            let share = owner(pod).and_then(|owner| share(&Key::new(namespace, owner.task), owner.uid));
-            foreign.add(&share.map_or_else(|| taken.clone(), |share| taken.excess_over(&share)));
+            let share = owner(&pod).and_then(|owner| share(&Key::new(namespace, owner.task), owner.uid));
+            let beyond = share.map_or_else(|| taken.clone(), |share| taken.excess_over(&share));
+            found.push((pod, beyond));
         }
-        foreign
+        found
     }
 }
 

@@ -19,7 +19,7 @@ const FIELD_MANAGER: &str = "ecs-operator-local";
 
 /// An object, and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     /// File and number of the document in it.
     pub(super) place: String,
     /// The object.
@@ -28,7 +28,7 @@ pub(super) struct Manifest {
 
 impl Manifest {
     /// An object of local mode's own.
-    pub(super) fn of(place: &str, object: Value) -> anyhow::Result<Self> {
+    pub(crate) fn of(place: &str, object: Value) -> anyhow::Result<Self> {
         let place = place.to_owned();
         Ok(Self {
             object: read_object(object).with_context(|| place.clone())?,
@@ -105,7 +105,7 @@ fn read_object(document: Value) -> anyhow::Result<DynamicObject> {
 }
 
 /// Applies one object; its `KIND/NAME`.
-pub(super) async fn apply(client: &Client, manifest: &Manifest) -> anyhow::Result<String> {
+pub(crate) async fn apply(client: &Client, manifest: &Manifest) -> anyhow::Result<String> {
     let Manifest { place, object } = manifest;
     let types = object.types.clone().unwrap_or_default();
     let name = object.metadata.name.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ mod groups;
 mod instance_type;
 mod kubeconfig;
 mod machines;
-mod manifests;
+pub(crate) mod manifests;
 mod steady;
 mod table;
 mod terminal;

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::backoff;
 use super::deployment::{self, Recipe};
-use super::eligibility::{check_resources, check_rules, check_status};
+use super::eligibility::{check_refused, check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
+use super::prospect::Verdict;
 use super::world::{Instance, Rejection, Service, World};
 use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, protection, texts};
 use crate::domain::records::{Deployment, InstanceStatus, ServiceRef};
@@ -122,19 +123,31 @@ pub(super) fn due_on(world: &World, service: &Service, instance: &Instance) -> O
         recipe: deployment::recipe(world, service, &mut plan)?,
         may_place: deployment::may_place(world, service, &mut plan),
     };
-    let of_service = |of: Option<&ServiceRef>| of.is_some_and(|s| s.uid == service.uid);
-    let occupied = world
-        .tasks_on(&instance.name)
-        .any(|task| task.alive() && of_service(task.service.as_ref()))
-        || instance
-            .reservations
-            .iter()
-            .any(|r| of_service(r.service.as_ref()));
-    if occupied || pass.violation(instance).is_some() {
+    if pass.occupied(instance) || pass.violation(instance).is_some() {
         return None;
     }
     pass.start(&mut plan, &mut Survey::default(), instance);
     plan.start.pop()
+}
+
+/// What each instance of the service's cluster is to its next task; the plan has its deployments.
+pub(super) fn verdicts(
+    world: &World,
+    service: &Service,
+    recipe: Recipe<'_>,
+    plan: &ServicePlan,
+) -> Vec<(String, Verdict)> {
+    let pass = Pass {
+        world,
+        service,
+        recipe,
+        may_place: true,
+    };
+    let candidates = world.instances_of(&service.cluster);
+    candidates
+        .filter(|instance| instance.status != InstanceStatus::Inactive)
+        .map(|instance| (instance.name.clone(), pass.verdict(plan, instance)))
+        .collect()
 }
 
 struct Pass<'a> {
@@ -208,31 +221,66 @@ impl Pass<'_> {
                 self.service.cluster
             ));
         }
-        let rejection = check_rules(
-            self.world,
-            instance,
-            &self.service.key.namespace,
-            Some(&self.service.uid),
-            self.recipe.definition,
-            self.recipe.constraints,
-        )?;
+        let rejection = self.broken_rule(instance)?;
         Some(format!(
             "The container instance no longer satisfies the placement constraints of the daemon: {} ({})",
             rejection.failure.reason, rejection.failure.detail
         ))
     }
 
+    /// The attribute or constraint that does not hold on the instance.
+    fn broken_rule(&self, instance: &Instance) -> Option<Rejection> {
+        check_rules(
+            self.world,
+            instance,
+            &self.service.key.namespace,
+            Some(&self.service.uid),
+            self.recipe.definition,
+            self.recipe.constraints,
+        )
+    }
+
+    /// What keeps a task off an instance that belongs to the set.
+    fn hindrance(&self, instance: &Instance) -> Option<Rejection> {
+        check_status(instance)
+            .or_else(|| check_resources(instance, &instance.remaining(), self.recipe.demand))
+    }
+
+    /// Until when a task that failed on the instance is not tried again there.
+    fn retried_at(&self, plan: &ServicePlan, instance: &Instance) -> Option<Timestamp> {
+        let deployment = plan.deployments.first().map(|d| d.id.as_str());
+        backoff::instance_until(self.world, self.service, deployment, &instance.name)
+    }
+
+    /// What the instance is to the next task: it takes tasks at all, belongs to the set, has room, refused none. (PLACE-3)
+    fn verdict(&self, plan: &ServicePlan, instance: &Instance) -> Verdict {
+        if self.occupied(instance) {
+            return Verdict::Taken;
+        }
+        let refused = || self.retried_at(plan, instance).map(|_| check_refused(instance));
+        check_status(instance)
+            .or_else(|| self.broken_rule(instance))
+            .or_else(|| self.hindrance(instance))
+            .or_else(refused)
+            .map_or(Verdict::Fits, Verdict::Rejected)
+    }
+
+    /// Whether a task of the service is on the instance or has its share there. (DAEMON-35)
+    fn occupied(&self, instance: &Instance) -> bool {
+        let ours = |of: Option<&ServiceRef>| of.is_some_and(|s| s.uid == self.service.uid);
+        let mut tasks = self.world.tasks_on(&instance.name);
+        tasks.any(|task| task.alive() && ours(task.service.as_ref()))
+            || instance.reservations.iter().any(|r| ours(r.service.as_ref()))
+    }
+
     /// Puts a task on an eligible instance that has none, if it can take one. (DAEMON-2, DAEMON-11, DAEMON-23)
     fn start(&self, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>, instance: &Instance) {
-        let rejection = check_status(instance)
-            .or_else(|| check_resources(instance, &instance.remaining(), self.recipe.demand));
-        if let Some(rejection) = rejection {
+        if let Some(rejection) = self.hindrance(instance) {
             survey.waiting.push(rejection);
             return;
         }
         survey.moving = true;
-        let deployment = plan.deployments.first().map(|d| d.id.as_str());
-        if let Some(until) = backoff::instance_until(self.world, self.service, deployment, &instance.name) {
+        if let Some(until) = self.retried_at(plan, instance) {
             survey.retries.push(until);
             return;
         }

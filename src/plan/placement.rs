@@ -14,6 +14,7 @@ use super::eligibility::{
     Claim, check_distinct, check_refused, check_resources, check_rules, check_status, claims, withheld_by,
 };
 use super::members::Member;
+use super::prospect::Verdict;
 use super::ranking::Ranking;
 use super::world::{Instance, Rejection, Service, World};
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
@@ -66,6 +67,18 @@ impl<'a> Placer<'a> {
     /// Why each instance is out, sorted by name.
     pub(super) fn rejections(&self) -> impl Iterator<Item = &Rejection> {
         self.slots.values().filter_map(|slot| slot.verdict.as_ref().err())
+    }
+
+    /// What each instance is to the next task, sorted by name.
+    pub(super) fn verdicts(&self) -> Vec<(String, Verdict)> {
+        let verdict = |slot: &Slot| match &slot.verdict {
+            Ok(_) => Verdict::Fits,
+            Err(rejection) => Verdict::Rejected(rejection.clone()),
+        };
+        let slots = self.slots.values();
+        slots
+            .map(|slot| (slot.instance.name.clone(), verdict(slot)))
+            .collect()
     }
 
     /// Chooses an instance for the task `id` and takes the room there. `None`: no instance fits, and none will for

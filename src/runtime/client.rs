@@ -15,11 +15,20 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Configuration from a kubeconfig file if one is named, else from the cluster that the process runs in.
 pub async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
+    config_of(kubeconfig, None).await
+}
+
+/// As [`config`], with a context of the kubeconfig.
+pub async fn config_of(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions {
+        context: context.map(ToOwned::to_owned),
+        ..KubeConfigOptions::default()
+    };
     let mut config = match kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+            Config::from_custom_kubeconfig(file, &options)
                 .await
                 .context("cannot use the kubeconfig")?
         }

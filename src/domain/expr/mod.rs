@@ -13,6 +13,7 @@ mod ast;
 mod errors;
 mod eval;
 mod lexer;
+mod mentions;
 mod operand;
 mod parser;
 mod pattern;
@@ -21,6 +22,7 @@ mod print;
 mod tests;
 
 pub use errors::{Expected, Found, ParseError, PatternProblem, SubjectKind};
+pub use mentions::Mention;
 
 use std::fmt;
 

@@ -1,0 +1,209 @@
+//! Where a task is in its life, what it waits for, who told it to stop, and when the stop is over.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Picture;
+use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, StopCode};
+use crate::domain::resources::Resources;
+use crate::plan::world::{Key, Task};
+
+/// What there is to know of a task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskExplanation {
+    /// `NAMESPACE/ID`.
+    pub task: String,
+    /// `family:revision`.
+    pub task_definition: String,
+    /// Its service or group.
+    pub of: String,
+    /// Instance it is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// RUNNING or STOPPED.
+    pub desired_status: DesiredStatus,
+    /// Where it is in its life.
+    pub last_status: LastStatus,
+    /// Health of its essential containers.
+    pub health_status: HealthStatus,
+    /// Its Pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it first was RUNNING.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it had ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
+    /// Its share of the instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Resources>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Until when it is protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected_until: Option<Timestamp>,
+    /// Its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopLine>,
+    /// What the snapshot lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The end of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopLine {
+    /// Who told it to stop.
+    pub by: String,
+    /// Why, as a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<StopCode>,
+    /// Why, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it has stopped at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_the_latest: Option<Timestamp>,
+    /// What the end waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+}
+
+/// Explains a task; `None`: there is none of that name.
+#[must_use]
+pub fn explain(picture: &Picture, key: &Key) -> Option<TaskExplanation> {
+    let task = picture.world.task(key)?;
+    let instance = task
+        .instance
+        .as_ref()
+        .and_then(|name| picture.world.instances.get(name));
+    let service = task.service.as_ref();
+    Some(TaskExplanation {
+        task: key.to_string(),
+        task_definition: task.definition.clone(),
+        of: service.map_or_else(
+            || format!("group {}", task.group),
+            |s| format!("service {}/{}", key.namespace, s.name),
+        ),
+        instance: task.instance.clone(),
+        desired_status: task.desired,
+        last_status: task.last,
+        health_status: task.health,
+        pod: picture.pods.get(key).map(|pod| pod.name.clone()),
+        created_at: task.created_at,
+        started_at: task.started_at,
+        stopped_at: task.stopped_at,
+        share: instance
+            .and_then(|i| i.reservation(key))
+            .map(|entry| entry.amounts.clone()),
+        waits_for: waits_for(picture, task),
+        protected_until: task.protected_until.filter(|until| *until > picture.world.now),
+        stop: stop(picture, task),
+        notes: picture.notes.clone(),
+    })
+}
+
+/// What keeps a task that should run from RUNNING, or a RUNNING one from counting as healthy.
+fn waits_for(picture: &Picture, task: &Task) -> Option<String> {
+    let world = &picture.world;
+    if !task.wanted() {
+        return None;
+    }
+    let Some(name) = &task.instance else {
+        return Some("an instance: it is bound to none".to_owned());
+    };
+    if let Some(held) = &task.held_up {
+        return Some(format!("container {}: {}", held.container, held.reason));
+    }
+    let instance = world.instances.get(name);
+    match task.last {
+        LastStatus::Running if task.health == HealthStatus::Unhealthy => {
+            Some("its health checks fail: its service replaces it".to_owned())
+        }
+        LastStatus::Running => None,
+        _ if instance.is_none() => Some(format!("there is no instance {name}")),
+        _ if instance.is_some_and(|i| !i.connected) => Some(format!("the node {name} is not ready")),
+        _ if instance.is_some_and(|i| i.reservation(&task.key).is_none()) => {
+            Some(format!("its share of {name}: the ledger has no entry for it"))
+        }
+        _ if !picture.pods.contains_key(&task.key) => Some("its Pod".to_owned()),
+        _ => Some("its containers: they are starting".to_owned()),
+    }
+}
+
+fn stop(picture: &Picture, task: &Task) -> Option<StopLine> {
+    let mark = || {
+        let owner = Key::new(&task.key.namespace, &task.service.as_ref()?.name);
+        let service = picture.world.services.get(&owner)?;
+        let version = task.version.to_string();
+        let mut marks = service.stopping.iter();
+        let mark = marks.find(|m| m.uid == task.uid && m.task_version == version)?;
+        Some(StopLine {
+            by: format!("service {owner}, which decided so and is about to tell it"),
+            code: Some(StopCode::ServiceSchedulerInitiated),
+            reason: Some(mark.reason.clone()),
+            at_the_latest: None,
+            waits_for: None,
+        })
+    };
+    if task.desired == DesiredStatus::Running {
+        return mark();
+    }
+    let ended = !task.alive();
+    Some(StopLine {
+        by: told_by(task),
+        code: task.stop_code,
+        reason: task.stopped_reason.clone(),
+        at_the_latest: if ended { None } else { stopped_by(picture, task) },
+        waits_for: (!ended).then(|| end_waits_for(picture, task)),
+    })
+}
+
+fn told_by(task: &Task) -> String {
+    let service = task.service.as_ref().map(|s| s.name.as_str());
+    match (task.stop_code, service) {
+        _ if task.tombstone => {
+            "the operator: whether it exists was uncertain, so that it never runs".to_owned()
+        }
+        (Some(StopCode::UserInitiated), _) => "a user: StopTask, or kubectl delete".to_owned(),
+        (Some(StopCode::ServiceSchedulerInitiated), Some(service)) => {
+            format!("the scheduler of service {}/{service}", task.key.namespace)
+        }
+        (Some(StopCode::ServiceSchedulerInitiated), None) => "a scheduler".to_owned(),
+        (Some(StopCode::EssentialContainerExited), _) => "itself: an essential container ended".to_owned(),
+        (Some(StopCode::TaskFailedToStart), _) => "the operator: it could not start".to_owned(),
+        (Some(StopCode::TerminationNotice), _) => "its machine, which went away".to_owned(),
+        (None, _) => "nobody that is recorded".to_owned(),
+    }
+}
+
+fn end_waits_for(picture: &Picture, task: &Task) -> String {
+    let name = task.instance.as_deref().unwrap_or_default();
+    let instance = picture.world.instances.get(name);
+    match picture.pods.get(&task.key) {
+        _ if instance.is_some_and(|i| !i.connected) => {
+            format!("the node {name}, which is not ready: nobody can say that its containers have ended")
+        }
+        Some(pod) if pod.killed_at.is_some() => "its containers, which were told to end".to_owned(),
+        Some(_) => "its Pod, which is to be deleted".to_owned(),
+        None => "certainty that no Pod of it comes any more".to_owned(),
+    }
+}
+
+/// When a task that is told to stop has stopped at the latest; `None`: its node is away, or it has no Pod, so that no time
+/// can be named.
+#[must_use]
+pub fn stopped_by(picture: &Picture, task: &Task) -> Option<Timestamp> {
+    let name = task.instance.as_deref()?;
+    let connected = picture.world.instances.get(name).is_some_and(|i| i.connected);
+    let pod = picture.pods.get(&task.key).filter(|_| connected)?;
+    let seconds = SignedDuration::from_secs(picture.stop_seconds_of(task));
+    pod.killed_at
+        .or_else(|| picture.world.now.checked_add(seconds).ok())
+}
