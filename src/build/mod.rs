@@ -33,7 +33,7 @@ mod tests;
 pub use demand::demand;
 pub use effective::effective_request;
 pub use names::container_names;
-pub use owner::{Owner, named_for, owner};
+pub use owner::{Owner, named_for, orphaned, owner};
 pub use pod::{POD_LABELS, PodInput, always_held, held, pod, pod_labels, pod_name};
 pub use protection::{Marks, copied_marks, marks};
 pub use status::{EssentialExit, Observed, PodObservation, observe};

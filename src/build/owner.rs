@@ -2,9 +2,11 @@
 //! off. (F4, F5)
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
 
-use super::pod::{UID_DIGITS, pod_name_for};
-use crate::api;
+use super::pod::{UID_DIGITS, pod_name, pod_name_for};
+use crate::api::{self, Task, finalizers};
 
 /// The task that a Pod is the own Pod of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,27 @@ pub fn owner(pod: &Pod) -> Option<Owner<'_>> {
         task: &owner.name,
         uid: &owner.uid,
     })
+}
+
+/// How the Pod of a task says whose it is. `None` before the API server gave the task a uid.
+#[must_use]
+pub fn reference(task: &Task) -> Option<OwnerReference> {
+    Some(OwnerReference {
+        block_owner_deletion: Some(true),
+        ..task.controller_owner_ref(&())?
+    })
+}
+
+/// Whether a Pod is the task's own, and somebody took off what says so: the task has run, the Pod's name has digits of its
+/// uid, our finalizer holds it still, and nobody owns it. Before a task has run, a Pod of that name may be somebody else's.
+#[must_use]
+pub fn orphaned(task: &Task, pod: &Pod) -> bool {
+    let ran = task
+        .status
+        .as_ref()
+        .is_some_and(|status| status.started_at.is_some());
+    let named = pod_name(task).is_some_and(|name| pod.metadata.name.as_ref() == Some(&name));
+    ran && named && pod.owner_references().is_empty() && pod.finalizers().iter().any(|f| f == finalizers::POD)
 }
 
 #[cfg(test)]
@@ -78,6 +101,38 @@ mod tests {
         ] {
             assert_eq!(owner(&pod("a-1-0123abcd", &other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_pod_without_owners_is_its_tasks_while_our_finalizer_holds_it_f4() {
+        let task = |uid: &str| -> Task {
+            serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task",
+                "metadata": { "name": "a-1", "namespace": "ns", "uid": uid },
+                "spec": { "cluster": "default", "taskDefinition": "web:1", "group": "family:web" },
+                "status": { "startedAt": "2026-01-01T00:00:00Z" },
+            }))
+            .unwrap()
+        };
+        let own = task("0123abCD-0000");
+        let mut robbed = pod("a-1-0123abcd", &json!({}));
+        robbed.metadata.owner_references = None;
+        assert!(!orphaned(&own, &robbed), "nothing of ours holds it");
+        robbed.metadata.finalizers = Some(vec![finalizers::POD.to_owned()]);
+        assert!(orphaned(&own, &robbed));
+        let mut starting = own.clone();
+        starting.status = None;
+        assert!(!orphaned(&starting, &robbed), "it may have been there before");
+        assert!(
+            !orphaned(&task("99990000-0000"), &robbed),
+            "another task of the name"
+        );
+        let mut owned = robbed.clone();
+        owned.metadata.owner_references = reference(&task("99990000-0000")).map(|owner| vec![owner]);
+        assert!(!orphaned(&own, &owned), "somebody else's");
+        let mut copy = robbed;
+        copy.metadata.name = Some("a-1-copy".to_owned());
+        assert!(!orphaned(&own, &copy));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{EcsCluster, Task, TaskDefinition, TaskSpec, finalizers, labels};
 
 use super::demand::Sizes;
+use super::owner;
 use super::protection::protected_until;
 use super::template::template;
 use super::tolerations::tolerations;
@@ -62,7 +62,7 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     }
     let (Some(name), Some(owner), Some(namespace)) = (
         pod_name(task),
-        task.controller_owner_ref(&()),
+        owner::reference(task),
         task.metadata.namespace.clone(),
     ) else {
         errors.push("The task was not yet stored: it has no uid or no namespace.".to_owned());
@@ -103,10 +103,7 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
             labels: Some(pod_labels(task)),
             annotations: (!annotations.is_empty()).then_some(annotations),
             finalizers: Some(vec![finalizers::POD.to_owned()]),
-            owner_references: Some(vec![OwnerReference {
-                block_owner_deletion: Some(true),
-                ..owner
-            }]),
+            owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(spec),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 
+use super::owner::{orphaned, reference};
 use super::pod::{held, pod_labels};
 use crate::api::{Task, labels};
 
@@ -14,9 +16,11 @@ const LEAVE_IT: [(&str, &str); 2] = [
     ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
 ];
 
-/// Labels and annotations of a Pod that are to change: to what, or to nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is to change of a Pod: to what, or to nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Marks {
+    /// The owner, if it was taken off.
+    pub owner: Option<OwnerReference>,
     /// Labels.
     pub labels: BTreeMap<String, Option<String>>,
     /// Annotations.
@@ -28,13 +32,16 @@ pub(super) fn protected_until(task: &Task) -> Option<&str> {
     task.status.as_ref()?.protected_until.as_deref()
 }
 
-/// What a Pod that runs has to say differently about its task: labels of ours that it lost, and its protection. What
-/// was put on for protection goes with it, and nothing else. `None` if all is right.
+/// What a Pod that runs has to say differently about its task: that it is of this task and labels of ours, if it lost
+/// them, and its protection. What was put on for protection goes with it, and nothing else. `None` if all is right.
 ///
 /// A protected daemon keeps no node: it is protected from updates only. (PROT-12)
 #[must_use]
 pub fn marks(task: &Task, pod: &Pod) -> Option<Marks> {
-    let mut marks = Marks::default();
+    let mut marks = Marks {
+        owner: orphaned(task, pod).then(|| reference(task)).flatten(),
+        ..Marks::default()
+    };
     for (label, value) in pod_labels(task) {
         if pod.labels().get(&label) != Some(&value) {
             marks.labels.insert(label, Some(value));
@@ -98,7 +105,9 @@ mod tests {
     }
 
     fn changed(marks: Option<Marks>) -> Value {
-        let Marks { labels, annotations } = marks.unwrap_or_default();
+        let Marks {
+            labels, annotations, ..
+        } = marks.unwrap_or_default();
         json!([labels, annotations])
     }
 

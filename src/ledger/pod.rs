@@ -32,11 +32,13 @@ pub enum PodCreated {
     Unknown,
 }
 
-/// Whether a Pod is the Task's own: names can be met by accident, uids can't. (F4)
+/// Whether a Pod is the Task's own: names can be met by accident, uids can't. One that was its own before somebody took its
+/// owner off is so still. (F4)
 #[must_use]
 pub fn belongs(task: &Task, pod: &Pod) -> bool {
     let uid = task.metadata.uid.as_ref();
-    uid.is_some() && pod.owner_references().iter().any(|owner| Some(&owner.uid) == uid)
+    let owned = uid.is_some() && pod.owner_references().iter().any(|owner| Some(&owner.uid) == uid);
+    owned || build::orphaned(task, pod)
 }
 
 impl Ledger {
@@ -172,7 +174,7 @@ impl Ledger {
             })
     }
 
-    /// Puts labels of ours back that a Pod has lost, and says on it whether its task is protected; what others wrote is
+    /// Puts labels of ours and the owner back that a Pod has lost, and says on it whether its task is protected; what others wrote is
     /// theirs. Nothing is written while nothing differs. (DAEMON-43, DAEMON-44, PROT-1)
     pub async fn mark_pod(&self, task: &Task, pod: &Pod) -> Outcome<()> {
         let Some(marks) = build::marks(task, pod) else {
@@ -186,6 +188,9 @@ impl Ledger {
             if !changed.is_empty() {
                 metadata.insert(member, json!(changed));
             }
+        }
+        if let Some(owner) = &marks.owner {
+            metadata.insert("ownerReferences", json!([owner]));
         }
         let change = json!({ "metadata": metadata });
         let params = PatchParams {

@@ -161,6 +161,28 @@ async fn labels_that_a_pod_lost_are_put_back_on_the_version_that_was_seen_and_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_lost_its_owner_is_its_tasks_still_and_gets_it_back_f4() {
+    let (scene, mut server) = running().await;
+    let ran = json!({ "status": { "startedAt": "2026-01-01T00:00:00Z" } });
+    scene.knows_task(&patched(&task_at(12, &scene.me()), &ran, 14));
+    rests(&scene, &mut server).await;
+    let whole = pod_at(13, "Running");
+    let robbed = patched(&whole, &json!({ "metadata": { "ownerReferences": null } }), 20);
+    scene.knows_pod(&robbed);
+    let (looked, ()) = tokio::join!(scene.look_at_task(), async {
+        let asked = server.expect(PATCH, POD).await.on(&robbed);
+        let mended = patched(&robbed, &asked.body, 21);
+        let owner = &mended["metadata"]["ownerReferences"][0];
+        assert_eq!(owner["uid"], UID);
+        assert_eq!(owner["blockOwnerDeletion"], true);
+        asked.is(&mended);
+        server.hears_nothing().await;
+    });
+    looked.unwrap();
+    rests(&scene, &mut server).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_moved_or_has_ended_is_not_relabelled_blindly() {
     let (scene, mut server) = running().await;
     let robbed = patched(
