@@ -16,9 +16,9 @@ cluster=$repo/e2e/cluster/cluster.sh
 # These, and the whole workspace, for every command: what one has compiled the next one takes.
 features=testing,embedded-apiserver/kubectl
 
-# Process and output of the simulation, while it runs.
-simulation=
-simulation_log=
+# Process and output of what runs beside the end-to-end suite, while it does.
+beside=
+beside_dir=
 
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
@@ -35,33 +35,31 @@ integration_tests() {
       | select(.kind == ["test"] and (.["required-features"] // []) == []) | "--test", .name'
 }
 
-# scenarios_on_local_mode BIN SUITE: without a cluster; the suite begins local mode itself.
-scenarios_on_local_mode() {
-  local bin=$1 suite=$2 dir
-  dir=$(mktemp -d)
-  PATH=$bin:$PATH ECS_LOCAL=1 ECS_CLUSTER='' KUBECONFIG=$dir/kubeconfig "$suite" --test-threads=1 || {
-    rm -rf "$dir"
-    exit 1
-  }
-  rm -rf "$dir"
+# without_a_cluster BIN SUITE DIR: the scenarios on local mode, which the suite begins itself, and 500 schedules of the
+# simulation, optimised. DIR takes the files of local mode.
+without_a_cluster() {
+  PATH=$1:$PATH ECS_LOCAL=1 ECS_CLUSTER='' KUBECONFIG=$3/kubeconfig "$2" --test-threads=1 &&
+    cargo test --locked --release --features testing --test simulation
 }
 
-# begin_simulation LOG: 500 schedules, optimised, beside the end-to-end suite, which mostly waits: in a session of its own with
-# the lowest priority there is, so that nobody waits for it. Sets `simulation` to its process.
-begin_simulation() {
+# begin_beside LOG CMD…: in a session of its own with the lowest priority there is, so that nobody waits for it. The
+# end-to-end suite mostly waits. Sets `beside` to its process.
+begin_beside() {
+  local log=$1
+  shift
+  export -f without_a_cluster
   # shellcheck disable=SC2016 # expanded by the inner shell
-  setsid bash -c 'echo 19 >/proc/self/autogroup; exec nice -n 19 "$@"' simulation \
-    cargo test --locked --release --features testing --test simulation >"$1" 2>&1 &
-  simulation=$!
+  setsid bash -c 'echo 19 >/proc/self/autogroup; renice -n 19 $$ >/dev/null; "$@"' beside "$@" >"$log" 2>&1 &
+  beside=$!
 }
 
-# end_simulation LOG: waits for it and shows how it went.
-end_simulation() {
+# end_beside LOG: waits for it and shows how it went.
+end_beside() {
   local passed=true
-  wait "$simulation" || passed=false
-  simulation=
+  wait "$beside" || passed=false
+  beside=
   if "$passed"; then
-    tail -n 25 "$1"
+    grep '^test ' "$1"
   else
     cat "$1"
     exit 1
@@ -69,8 +67,8 @@ end_simulation() {
 }
 
 clean_up() {
-  [[ -z $simulation ]] || kill -- "-$simulation" || true
-  rm -f "$simulation_log"
+  [[ -z $beside ]] || kill -- "-$beside" || true
+  rm -rf "$beside_dir"
   "$cluster" down
 }
 
@@ -109,31 +107,29 @@ main() {
   KUBE_BIN=$bin e2e/conformance/run.sh
   step "local mode, by kubectl"
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
-  step "the end-to-end scenarios on local mode"
   suite=$(cargo test --locked --workspace --features "$features" --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
-  scenarios_on_local_mode "$bin" "$suite"
   step "the operator's image"
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   build_operator_image "$repo" "$archive"
   step "a real cluster"
   "$cluster" down
-  simulation_log=$(mktemp)
+  beside_dir=$(mktemp -d)
   trap clean_up EXIT
   "$cluster" up --nodes 3
   "$cluster" load-image "$archive"
   step "the operator, by Helm"
   install_operator "$repo" "$cluster"
-  step "end-to-end tests, and the simulation beside them"
-  begin_simulation "$simulation_log"
+  step "end-to-end tests; beside them the same scenarios on local mode, and the simulation"
+  begin_beside "$beside_dir/log" without_a_cluster "$bin" "$suite" "$beside_dir"
   "$cluster" exec -- "$suite" --test-threads=1 || {
     show_logs
     exit 1
   }
   step "the operator's rights against what it did"
   "$cluster" exec -- e2e/rights.py
-  step "the simulation"
-  end_simulation "$simulation_log"
+  step "the scenarios on local mode, and the simulation"
+  end_beside "$beside_dir/log"
   step "all passed"
 }
 
