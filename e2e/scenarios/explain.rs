@@ -34,6 +34,31 @@ fn line<'a>(answer: &'a Value, instance: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("{instance} is not in {answer}"))
 }
 
+/// A saved snapshot says the same as the cluster, in both forms that kubectl prints.
+async fn saved_says_the_same(named: &[&str; 5], answer: &Value) {
+    let kinds = "ecsclusters,containerinstances,ecsservices,tasks,taskdefinitions,nodes,pods,namespaces";
+    for form in ["json", "yaml"] {
+        let saved = cluster::kubectl(&["get", kinds, "-A", "-o", form]).await;
+        let file = std::env::temp_dir().join(format!("{}.{form}", named[4]));
+        std::fs::write(&file, saved).unwrap();
+        let path = file.display().to_string();
+        let words = [&named[..], &["--snapshot", &path]].concat();
+        let again = ask(&words, 0).await;
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(again["instances"], answer["instances"], "{form}");
+    }
+}
+
+/// What a manifest would do; it works out.
+async fn preview_of(manifest: Value) -> Value {
+    let file = std::env::temp_dir().join(format!("e2e-explain-{:08x}.json", rand::random::<u32>()));
+    std::fs::write(&file, manifest.to_string()).unwrap();
+    let path = file.display().to_string();
+    let preview = ask(&["plan", "-f", &path], 0).await;
+    std::fs::remove_file(&file).unwrap();
+    preview
+}
+
 #[tokio::test]
 async fn the_smallest_change_places_the_task_and_a_preview_comes_true() {
     let scenario = Scenario::begin("explain").await;
@@ -61,28 +86,15 @@ async fn the_smallest_change_places_the_task_and_a_preview_comes_true() {
         assert_eq!(line["change"], wanted);
     }
 
-    // a saved snapshot says the same
-    let kinds = "ecsclusters,containerinstances,ecsservices,tasks,taskdefinitions,nodes,pods,namespaces";
-    for form in ["json", "yaml"] {
-        let saved = cluster::kubectl(&["get", kinds, "-A", "-o", form]).await;
-        let file = std::env::temp_dir().join(format!("{namespace}.{form}"));
-        std::fs::write(&file, saved).unwrap();
-        let path = file.display().to_string();
-        let words = [&named[..], &["--snapshot", &path]].concat();
-        let again = ask(&words, 0).await;
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(again["instances"], answer["instances"], "{form}");
-    }
+    saved_says_the_same(&named, &answer).await;
 
     // a preview of the change, then the change itself
     let attribute = json!({ "attributes": [{ "name": "explained", "value": "yes" }] });
-    let manifest = json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "ContainerInstance",
-        "metadata": { "name": home }, "spec": attribute });
-    let file = std::env::temp_dir().join(format!("{namespace}-home.json"));
-    std::fs::write(&file, manifest.to_string()).unwrap();
-    let path = file.display().to_string();
-    let preview = ask(&["plan", "-f", &path], 0).await;
-    std::fs::remove_file(&file).unwrap();
+    let preview = preview_of(
+        json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "ContainerInstance",
+        "metadata": { "name": home }, "spec": attribute }),
+    )
+    .await;
     let service = format!("{namespace}/picky");
     let of = |preview: &Value| {
         let mut services = preview["services"].as_array().unwrap().iter();

@@ -44,7 +44,7 @@ pub fn owner(pod: &Pod) -> Option<Owner<'_>> {
 
 /// How the Pod of a task says whose it is. `None` before the API server gave the task a uid.
 #[must_use]
-pub fn reference(task: &Task) -> Option<OwnerReference> {
+pub(super) fn reference(task: &Task) -> Option<OwnerReference> {
     Some(OwnerReference {
         block_owner_deletion: Some(true),
         ..task.controller_owner_ref(&())?

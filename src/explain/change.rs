@@ -303,11 +303,11 @@ pub fn said(amounts: &Resources) -> String {
             format!("{amount} {unit}{plural}")
         })
         .collect();
-    let ports = amounts.taken_of(amounts);
-    match ports.len() {
+    let asked = amounts.taken_of(amounts);
+    match asked.len() {
         0 => {}
-        1 => parts.push(format!("host port {}", ports.join(", "))),
-        _ => parts.push(format!("host ports {}", ports.join(", "))),
+        1 => parts.push(format!("host port {}", asked.join(", "))),
+        _ => parts.push(format!("host ports {}", asked.join(", "))),
     }
     if parts.is_empty() {
         "nothing".to_owned()

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Picture;
-use super::remedy::{alone, ask};
+use super::remedy::{alone, around, ask};
 use super::service::{InstanceVerdict, describe, subject};
 use crate::domain::records::{
     DesiredStatus, InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef,
@@ -145,6 +145,8 @@ pub fn explain(picture: &Picture, name: &str) -> Option<InstanceExplanation> {
     let instance = world.instances.get(name)?;
     let said = picture.said.get(name).cloned().unwrap_or_default();
     let withheld = withheld(world, instance);
+    // what a service may place here does not depend on the other instances
+    let here = around(world, name);
     let of_cluster = |strategy: SchedulingStrategy| {
         let services = world.services.values();
         services.filter(move |s| s.strategy == strategy && s.cluster == instance.cluster)
@@ -168,10 +170,10 @@ pub fn explain(picture: &Picture, name: &str) -> Option<InstanceExplanation> {
             .collect(),
         other_pods: others(picture, name),
         daemons: of_cluster(SchedulingStrategy::Daemon)
-            .map(|service| daemon(world, service, instance))
+            .map(|service| daemon(&here, service, instance))
             .collect(),
         replicas: of_cluster(SchedulingStrategy::Replica)
-            .map(|service| replica(world, service, instance))
+            .map(|service| replica(&here, service, instance))
             .collect(),
         drain: (instance.status == InstanceStatus::Draining).then(|| drain(world, instance)),
         notes: picture.notes.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::change::{Change, Subject, built_in, can_be_freed};
 use super::remedy::ask;
-use crate::domain::expr::Mention;
+use crate::domain::expr::{Expression, Mention};
 use crate::domain::records::InstanceStatus;
 use crate::domain::resources::{Lack, Resources};
 use crate::plan::eligibility::withheld;
@@ -76,7 +76,7 @@ fn for_constraints(small: &World, world: &World, subject: &Subject) -> Vec<Vec<C
         .iter()
         .chain(&service.constraints)
         .flatten();
-    let mentions: Vec<Mention<'_>> = rules.clone().flat_map(|rule| rule.mentions()).collect();
+    let mentions: Vec<Mention<'_>> = rules.clone().flat_map(Expression::mentions).collect();
     let (nature, settable): (Vec<Change>, Vec<Change>) = candidates(small, world, subject, &mentions)
         .into_iter()
         .partition(|change| match change {

@@ -182,7 +182,7 @@ impl Stage<'_> {
                 .and_then(|s| s.deployment.clone())
                 .unwrap_or_default();
             let key = Key::new(&entry.namespace, &entry.task);
-            self.create(service, key, &instance, &id);
+            self.create(service, &key, &instance, &id);
         }
     }
 
@@ -289,11 +289,11 @@ impl Stage<'_> {
             restored: false,
         };
         self.edit_instance(&start.instance, |i| i.reservations.push(entry));
-        self.create(service, key, &start.instance, &start.deployment);
+        self.create(service, &key, &start.instance, &start.deployment);
     }
 
     /// Makes a Task that runs.
-    fn create(&mut self, service: &Service, key: Key, instance: &str, deployment: &str) {
+    fn create(&mut self, service: &Service, key: &Key, instance: &str, deployment: &str) {
         let current = self.world.services.get(&service.key);
         let mut deployments = current.map_or(&service.deployments, |s| &s.deployments).iter();
         let definition = deployments
@@ -310,7 +310,7 @@ impl Stage<'_> {
         self.runs(&mut task);
         self.world.put_task(task);
         self.edit(&service.key, |s| s.allocations.retain(|a| a.id != key.name));
-        self.note(&service.key, &key, Some(instance.to_owned()), What::Starts);
+        self.note(&service.key, key, Some(instance.to_owned()), What::Starts);
     }
 
     fn tell_to_stop(&mut self, key: &Key, reason: &str) {

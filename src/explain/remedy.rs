@@ -49,22 +49,38 @@ impl Remedy {
 /// its next pass would make.
 #[must_use]
 pub fn alone(world: &World, subject: &Subject, deployments: &[Deployment]) -> World {
+    let mut small = around(world, &subject.instance);
+    if let Some(service) = small.services.get_mut(&subject.service) {
+        deployments.clone_into(&mut Arc::make_mut(service).deployments);
+    }
+    small
+}
+
+/// The world with that one instance and its tasks.
+#[must_use]
+pub fn around(world: &World, instance: &str) -> World {
     let mut small = World::default();
     (small.now, small.seed, small.task_version) = (world.now, world.seed, world.task_version);
     small.clusters = world.clusters.clone();
     small.leaving_namespaces = world.leaving_namespaces.clone();
     small.definitions = world.definitions.clone();
     small.services = world.services.clone();
-    if let Some(instance) = world.instances.get(&subject.instance) {
-        small.instances = OrdMap::unit(subject.instance.clone(), Arc::clone(instance));
+    if let Some(found) = world.instances.get(instance) {
+        small.instances = OrdMap::unit(instance.to_owned(), Arc::clone(found));
     }
-    for task in world.tasks_on(&subject.instance) {
+    for task in world.tasks_on(instance) {
         small.put_task(task.as_ref().clone());
     }
-    if let Some(service) = small.services.get_mut(&subject.service) {
-        deployments.clone_into(&mut Arc::make_mut(service).deployments);
-    }
     small
+}
+
+/// A snapshot with changes made in it.
+fn changed(world: &World, changes: &[Change], subject: &Subject) -> World {
+    let mut after = world.clone();
+    for change in changes {
+        change.apply(&mut after, subject);
+    }
+    after
 }
 
 /// The verdict on the subject's instance.
@@ -100,10 +116,7 @@ pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<R
 /// Without those that a later one made needless, and with no amount larger than it must be.
 fn pruned(begin: &World, mut changes: Vec<Change>, subject: &Subject) -> Vec<Change> {
     let enough = |changes: &[Change]| {
-        let mut tried = begin.clone();
-        changes
-            .iter()
-            .for_each(|change| change.apply(&mut tried, subject));
+        let tried = changed(begin, changes, subject);
         ask(&tried, subject) == Some(Verdict::Fits)
     };
     for _ in 0..ROUNDS_MAX {
@@ -194,10 +207,7 @@ fn next_changes(
     let rank = |rejection: &Rejection| rank(small, subject, rejection);
     let mut way = None;
     for changes in options(small, world, subject, rejection)? {
-        let mut tried = small.clone();
-        changes
-            .iter()
-            .for_each(|change| change.apply(&mut tried, subject));
+        let tried = changed(small, &changes, subject);
         match ask(&tried, subject) {
             Some(Verdict::Fits) => return Some(changes),
             Some(Verdict::Rejected(after)) => {

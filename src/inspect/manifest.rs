@@ -109,8 +109,8 @@ impl Trial {
         let namespace = text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned());
         let key = Key::new(if namespaced { namespace.as_str() } else { "" }, name.as_str());
         if namespaced {
-            let namespaces = &objects.cache.namespaces;
-            let there = namespaces.is_empty() || namespaces.named(&namespace).is_some();
+            let known = &objects.cache.namespaces;
+            let there = known.is_empty() || known.named(&namespace).is_some();
             anyhow::ensure!(there, "{kind} {name}: namespaces \"{namespace}\" not found");
             set(&mut object, "/metadata", "namespace", json!(namespace));
             self.make_namespace(&namespace).await?;

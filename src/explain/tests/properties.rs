@@ -1,5 +1,7 @@
 //! In every world a remedy is one: with it the planner places the task, and with less it doesn't.
 
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 

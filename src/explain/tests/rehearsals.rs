@@ -1,5 +1,7 @@
 //! What would happen: to the fixed point, and never for ever.
 
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
 use std::collections::BTreeSet;
 
 use super::picture;
@@ -98,7 +100,7 @@ fn what_is_of_no_service_keeps_a_drain_and_a_protected_task_holds_it_for_its_tim
         .name
         .clone();
     scene.edit_task(&id, |t| {
-        t.protected_until = Some(now + jiff::SignedDuration::from_mins(10))
+        t.protected_until = Some(now + jiff::SignedDuration::from_mins(10));
     });
     let preview = preview(&draining(&mut scene, "i1"), &Asked::default());
     let drained = &preview.instances[0];
@@ -139,7 +141,7 @@ fn nobody_says_when_a_task_on_a_disconnected_instance_has_ended() {
     let mut scene = settled().instance(instance("i3"));
     let long_ago = scene.world.now - jiff::SignedDuration::from_hours(1);
     scene.edit_instance("i1", |i| {
-        (i.connected, i.disconnected_since) = (false, Some(long_ago))
+        (i.connected, i.disconnected_since) = (false, Some(long_ago));
     });
     let outcome = rehearse(&picture(&scene));
     let told = outcome.steps.iter().find_map(|s| match &s.what {

@@ -18,7 +18,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn run(words: &[&str]) -> Result<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/inspect/tests");
     let place = |word: &&str| {
-        if word.ends_with(".yaml") || word.ends_with(".json") {
+        let extension = Path::new(word).extension().and_then(|e| e.to_str());
+        if matches!(extension, Some("yaml" | "json")) {
             folder.join(word).display().to_string()
         } else {
             (*word).to_owned()
