@@ -132,7 +132,7 @@ where
                 WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
                     let seen = version_of(&object);
                     trim(&mut object);
-                    if let Some(change) = store.put(object) {
+                    if let Some(change) = store.heard(object) {
                         changed(change);
                     }
                     seen

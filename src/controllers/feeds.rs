@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Api, Client, ResourceExt};
@@ -10,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::hold;
+use super::news::{News, asks};
 use super::queue::Queues;
 use super::task::author;
+use super::trim::{trim_node, trim_pod};
 use crate::api::{
     ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition,
 };
@@ -19,6 +22,7 @@ use crate::build;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
+use crate::domain::records::InstanceStatus;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
@@ -57,6 +61,25 @@ impl Wiring {
         {
             self.queues.instances.push_named(instance.name_any());
         }
+    }
+
+    /// An instance's counts have changed, or may have: they can wait, and with them what else comes up.
+    fn recount(&self, instance: &str) {
+        let wait = self.ledger.counts_wait(instance);
+        self.queues
+            .instances
+            .push_within(Key::new("", instance), wait);
+    }
+
+    /// Whether the ledger has the share of this task on its instance, and nothing waits for a look at it there.
+    fn is_accounted(&self, instance: &str, task: &Key, uid: &str) -> bool {
+        let Some(object) = self.cache.instances.named(instance) else {
+            return false;
+        };
+        let cluster = self.cache.clusters.named(&object.spec.cluster);
+        let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+        cluster.is_some_and(|cluster| cluster.spec.startup_taint.is_none())
+            && entries.any(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))
     }
 
     fn definitions_of(&self, namespace: Option<&str>) {
@@ -106,8 +129,16 @@ impl Wiring {
                 }
                 Change::Put(None, _) | Change::Removed(_) => false,
             };
-            if !settled {
-                self.queues.instances.push_named(node);
+            let accounted = || {
+                build::owner(pod).is_some_and(|owner| {
+                    let task = Key::new(pod.namespace().unwrap_or_default(), owner.task);
+                    !ended && self.is_accounted(node, &task, owner.uid)
+                })
+            };
+            match change {
+                _ if settled => {}
+                Change::Put(None, _) if accounted() => self.recount(node),
+                _ => self.queues.instances.push_named(node),
             }
         }
     }
@@ -142,12 +173,30 @@ impl Wiring {
         let object = change.object();
         self.cache.instance_changed(&key_of(object.as_ref()));
         let name = object.name_any();
-        self.queues.instances.push_named(&name);
         self.queues.clusters.push_named(&object.spec.cluster);
         if matches!(change, Change::Removed(_)) {
             self.queues.nodes.push_named(&name);
         }
-        self.services_where(|service| service.spec.cluster == object.spec.cluster);
+        let news = match change {
+            Change::Put(Some(old), new) => News::of(old, new),
+            Change::Put(None, _) | Change::Removed(_) => News::Any,
+        };
+        match &news {
+            News::Nothing | News::Taken(_) => self.recount(&name),
+            News::Any => self.queues.instances.push_named(&name),
+        }
+        match news {
+            News::Nothing => {}
+            News::Taken(by) => {
+                // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
+                let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+                self.services_where(|service| {
+                    service.spec.cluster == object.spec.cluster
+                        && (service.uid().is_some_and(|uid| by.contains(&uid)) || asks(&world, service))
+                });
+            }
+            News::Any => self.services_where(|service| service.spec.cluster == object.spec.cluster),
+        }
     }
 
     fn definition(&self, change: &Change<TaskDefinition>) {
@@ -195,30 +244,41 @@ impl Wiring {
         self.cache.task_changed(&key_of(object.as_ref()));
         self.queues.tasks.push(key_of(object.as_ref()));
         self.queues.clusters.push_named(&object.spec.cluster);
+        let ended = |task: &Task| {
+            task.status
+                .as_ref()
+                .is_some_and(|s| s.last_status == LastStatus::Stopped)
+        };
+        let lives = matches!(change, Change::Put(..)) && !ended(object) && !object.spec.tombstone;
         if let Some(instance) = &object.spec.container_instance {
-            self.queues.instances.push_named(instance);
+            if lives && self.is_accounted(instance, &key_of(object.as_ref()), &uid) {
+                self.recount(instance);
+            } else {
+                self.queues.instances.push_named(instance);
+            }
         }
         if let Some(service) = &object.spec.service {
             self.queues
                 .services
                 .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
         }
-        let ended = |task: &Task| {
-            task.status
-                .as_ref()
-                .is_some_and(|s| s.last_status == LastStatus::Stopped)
-        };
         if ended(object) || matches!(change, Change::Removed(_)) {
             self.definitions_of(object.namespace().as_deref());
         }
-        // a stopping task may be what a daemon on the same draining instance waits for
+        // a stopping task may be what a daemon on the same draining instance waits for; and what runs there may be what
+        // a daemon's rules ask for
         if let Some(instance) = &object.spec.container_instance {
+            let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+            let known = world.instances.get(instance);
+            let active = known.is_some_and(|i| i.status == InstanceStatus::Active);
             for neighbour in self.cache.tasks.group(instance) {
-                let daemon = neighbour.spec.service.as_ref().filter(|s| s.daemon);
-                if let Some(service) = daemon {
-                    self.queues
-                        .services
-                        .push(Key::new(neighbour.namespace().unwrap_or_default(), &service.name));
+                let Some(service) = neighbour.spec.service.as_ref().filter(|s| s.daemon) else {
+                    continue;
+                };
+                let key = Key::new(neighbour.namespace().unwrap_or_default(), &service.name);
+                let asks = || self.cache.services.get(&key).is_none_or(|service| asks(&world, &service));
+                if !active || asks() {
+                    self.queues.services.push(key);
                 }
             }
         }
@@ -260,34 +320,6 @@ fn same_node(old: &Node, new: &Node) -> bool {
         && old.labels() == new.labels()
         && old.annotations() == new.annotations()
         && read(old) == read(new)
-}
-
-/// Takes off what is never read of a Pod.
-fn trim_pod(pod: &mut Pod) {
-    trim_meta(pod);
-    let Some(spec) = &mut pod.spec else { return };
-    spec.volumes = None;
-    for container in spec
-        .containers
-        .iter_mut()
-        .chain(spec.init_containers.iter_mut().flatten())
-    {
-        container.env = None;
-        container.env_from = None;
-        container.command = None;
-        container.args = None;
-        container.volume_mounts = None;
-    }
-}
-
-/// Takes off what is never read of a Node.
-fn trim_node(node: &mut Node) {
-    trim_meta(node);
-    if let Some(status) = &mut node.status {
-        status.images = None;
-        status.volumes_attached = None;
-        status.volumes_in_use = None;
-    }
 }
 
 /// Starts a list and watch for every kind, until `stop`.

@@ -9,7 +9,7 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::error;
 
 use super::Context;
 use super::errors::Error;

@@ -7,11 +7,13 @@ pub mod errors;
 pub mod feeds;
 mod hold;
 pub mod instance;
+mod news;
 pub mod node;
 pub mod queue;
 pub mod service;
 mod start;
 pub mod task;
+mod trim;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Which changes of an instance's status can wait. Shares given back, rooms and states are written at once; counts are
 //! only a mirror of the Tasks, and a burst of starts would make a write of each. They are written with the next change
-//! that matters, or after a moment.
+//! that matters, or after a moment. The same holds of the counts in a service's status.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::ContainerInstanceStatus;
+use crate::api::{ContainerInstanceStatus, EcsServiceStatus};
 
 /// How long counts may be behind.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
@@ -53,12 +53,27 @@ pub(super) fn haste(before: Option<&ContainerInstanceStatus>, after: &ContainerI
     if rest == *before { Haste::Later } else { Haste::Now }
 }
 
-/// Since when changes that can wait have waited, by instance.
+/// Whether nothing differs between two statuses of a service but counts of its tasks and how new the Tasks are that were
+/// counted.
+#[must_use]
+pub(super) fn counts_only(before: &EcsServiceStatus, after: &EcsServiceStatus) -> bool {
+    let mut rest = after.clone();
+    rest.running_count = before.running_count;
+    rest.pending_count = before.pending_count;
+    rest.observed_task_version.clone_from(&before.observed_task_version);
+    for (deployment, before) in rest.deployments.iter_mut().zip(&before.deployments) {
+        deployment.running_count = before.running_count;
+        deployment.pending_count = before.pending_count;
+    }
+    rest == *before
+}
+
+/// Since when changes that can wait have waited, by the object's name.
 #[derive(Debug, Default)]
 pub(super) struct PutOff(Mutex<HashMap<String, Instant>>);
 
 impl PutOff {
-    /// How much longer the instance's change waits; `None`: it is due.
+    /// How much longer the object's change waits; `None`: it is due.
     pub(super) fn left(&self, instance: &str) -> Option<Duration> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = since
@@ -132,6 +147,25 @@ mod tests {
         assert_eq!(haste(None, &first), Haste::Now);
         first.agent_connected = false;
         assert_eq!(haste(None, &first), Haste::Later);
+    }
+
+    #[test]
+    fn of_a_service_only_counts_can_wait() {
+        let before: EcsServiceStatus = serde_json::from_value(serde_json::json!({
+            "status": "ACTIVE", "desiredCount": 3, "runningCount": 1, "pendingCount": 2,
+            "deployments": [crate::domain::records::Deployment::default()],
+        }))
+        .unwrap();
+        let mut after = before.clone();
+        (after.running_count, after.pending_count) = (3, 0);
+        after.deployments[0].running_count = 3;
+        after.observed_task_version = Some("9".to_owned());
+        assert!(counts_only(&before, &after));
+        after.deployments[0].rollout_state = crate::domain::records::RolloutState::Completed;
+        assert!(!counts_only(&before, &after));
+        after = before.clone();
+        after.desired_count = 4;
+        assert!(!counts_only(&before, &after));
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::PostParams;
@@ -68,6 +69,8 @@ pub struct Ledger {
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
+    /// The same for services, by namespace and name.
+    counts_put_off: Arc<mirror::PutOff>,
     lane: Arc<lane::Lane>,
     /// Instances of which this process has said that their ledger is newer than the program.
     told_newer: Arc<Mutex<HashSet<String>>>,
@@ -86,6 +89,7 @@ impl Ledger {
             fences: Arc::default(),
             queues: Arc::default(),
             put_off: Arc::default(),
+            counts_put_off: Arc::default(),
             lane: Arc::default(),
             told_newer: Arc::default(),
         }
@@ -142,6 +146,12 @@ impl Ledger {
         let queue = Arc::new(Turn::default());
         queues.insert(instance.to_owned(), Arc::downgrade(&queue));
         queue
+    }
+
+    /// How long the counts of an instance may wait yet, from now on if they did not before.
+    #[must_use]
+    pub fn counts_wait(&self, instance: &str) -> Duration {
+        self.put_off.left(instance).unwrap_or_default()
     }
 
     /// Runs a request under the deadline and counts its outcome.

@@ -153,20 +153,21 @@ fn update(
     write: &Write<'_>,
     info: &TypeInfo,
 ) {
-    let set = Updater {
+    let mut set = Updater {
         info,
         reset: write.reset,
     }
-    .update(old, new, owners)
-    .difference(&never_owned());
+    .update(old, new, owners);
+    set.subtract(never_owned());
     if !set.is_empty() {
-        let previous = owners
+        let mut owned = owners
             .0
-            .get(&manager)
-            .map(|entry| entry.set.clone())
+            .remove(&manager)
+            .map(|entry| entry.set)
             .unwrap_or_default();
+        owned.merge(set);
         let entry = Entry {
-            set: previous.union(&set),
+            set: owned,
             api_version: write.api_version.to_owned(),
             time: Some(write.now),
         };
@@ -256,7 +257,7 @@ fn apply_once(
         new = old;
     }
     if let Some(entry) = owners.0.get_mut(&applier) {
-        entry.set = entry.set.difference(&never_owned());
+        entry.set.subtract(never_owned());
         if changed {
             entry.time = Some(write.now);
         }
