@@ -30,6 +30,10 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
+/// Many small objects come and go on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Most tasks of a service. (QUOTA-4)
 const SERVICE_MAX: u32 = 5000;
 /// Between two looks.
@@ -232,7 +236,7 @@ async fn alone(server: Server) -> anyhow::Result<u64> {
         .arg(&path)
         .spawn()?;
     let process = child.id().to_string();
-    let (mut known, mut same, begun) = (0, 0, Instant::now());
+    let (mut known, mut same, begun) = (0_u64, 0, Instant::now());
     // it has read everything when its memory grows no more
     while same < 10 && begun.elapsed() < ALONE_FOR {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -86,15 +86,16 @@ where
     let mut objects = Vec::new();
     let version = loop {
         let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params)).await??;
-        objects.extend(page.items);
+        // page by page: what is taken off is most of it
+        objects.extend(page.items.into_iter().map(|mut object| {
+            trim(&mut object);
+            object
+        }));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
             None => break page.metadata.resource_version.unwrap_or_default(),
         }
     };
-    for object in &mut objects {
-        trim(object);
-    }
     let version = version.parse()?;
     for change in store.listed(objects, version) {
         changed(change);

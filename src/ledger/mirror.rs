@@ -12,6 +12,8 @@ use crate::api::{ContainerInstanceStatus, EcsServiceStatus};
 
 /// How long counts may be behind.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
+/// And so much longer for each other object whose counts wait: a fleet that starts up writes shares first.
+const PUT_OFF_EACH: Duration = Duration::from_millis(10);
 
 /// How soon a change is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,9 @@ impl PutOff {
             .entry(instance.to_owned())
             .or_insert_with(Instant::now)
             .elapsed();
-        PUT_OFF_MAX.checked_sub(waited).filter(|left| !left.is_zero())
+        let others = u32::try_from(since.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = PUT_OFF_MAX.saturating_add(PUT_OFF_EACH.saturating_mul(others));
+        wait.checked_sub(waited).filter(|left| !left.is_zero())
     }
 
     /// Nothing waits any more.
@@ -178,5 +182,6 @@ mod tests {
         assert_eq!(put_off.left("n1"), None);
         put_off.settle("n1");
         assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX));
+        assert_eq!(put_off.left("n2"), Some(PUT_OFF_MAX + PUT_OFF_EACH), "many wait longer");
     }
 }

@@ -11,7 +11,7 @@ mod stored;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use imbl::OrdMap;
 use serde_json::Value;
@@ -19,18 +19,14 @@ use tokio::sync::watch;
 
 pub use journal::{Journal, JournalError, NoJournal, Record};
 pub use key::{Collection, Key};
-pub use stored::Stored;
+pub use stored::{Packer, Stored};
 
 use crate::object;
-use stored::{Example, Recent};
 
 /// Most bytes of text in the history of a collection, but for its last [`HISTORY_MIN`] changes.
 const HISTORY_BYTES_MAX: usize = 128 << 20;
 /// So many changes are kept whatever their size.
 const HISTORY_MIN: usize = 500;
-
-/// What the objects of each collection look like.
-type Examples = HashMap<Collection, Example>;
 
 /// One write as a watcher may see it.
 #[derive(Debug, Clone)]
@@ -113,8 +109,7 @@ pub struct Store {
     /// How many changes of a collection the log keeps.
     history: usize,
     journal: Box<dyn Journal>,
-    /// What is kept as it is used.
-    open: Mutex<(Recent, Examples)>,
+    packer: Packer,
 }
 
 impl Store {
@@ -125,7 +120,7 @@ impl Store {
             collections: HashMap::new(),
             history,
             journal,
-            open: Mutex::default(),
+            packer: Packer::default(),
         }
     }
 
@@ -140,9 +135,10 @@ impl Store {
         store.version = version.max(1);
         for (collection, key, value) in objects {
             let stored = Arc::new(Stored::new(Arc::new(value)));
-            store.keep(stored.clone(), &collection);
+            store.packer.keep(stored.clone(), &collection);
             let objects = store.collections.entry(collection).or_insert_with(Objects::new);
             objects.live.insert(key, stored);
+            store.packer.work();
             objects.compacted = store.version;
             objects.forgotten = store.version;
         }
@@ -157,9 +153,7 @@ impl Store {
     /// One object.
     pub fn get(&self, collection: &Collection, key: &Key) -> Option<Arc<Value>> {
         let stored = self.collections.get(collection)?.live.get(key)?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (recent, examples) = &mut *open;
-        Some(recent.look(stored, collection, examples))
+        Some(self.packer.look(stored, collection))
     }
 
     /// One object as it is stored.
@@ -174,10 +168,9 @@ impl Store {
             .is_some_and(|objects| objects.live.contains_key(key))
     }
 
-    fn keep(&self, stored: Arc<Stored>, collection: &Collection) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (recent, examples) = &mut *open;
-        recent.keep(stored, collection, examples);
+    /// What packs the versions that are not used. It has to be told to work, now and then.
+    pub fn packer(&self) -> Packer {
+        self.packer.clone()
     }
 
     /// How many objects a collection has.
@@ -337,7 +330,7 @@ impl Store {
         deleted: bool,
     ) {
         self.version = version;
-        self.keep(object.clone(), collection);
+        self.packer.keep(object.clone(), collection);
         let objects = self
             .collections
             .entry(collection.clone())

@@ -4,7 +4,7 @@
 //! object to object. So a version is kept decoded and as text only while it is among the last that were written or looked
 //! at; then it is packed against an example of its collection, and unpacked when it is asked for.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +12,12 @@ use bytes::Bytes;
 use lz4_flex::block::{compress_with_dict, decompress_with_dict};
 use serde_json::Value;
 
+use super::Collection;
+
 /// How many versions are kept as they are used.
-const RECENT_MAX: usize = 1024;
+const RECENT_MAX: usize = 4096;
 /// How many bytes of text these may have together.
-const RECENT_BYTES_MAX: usize = 4 << 20;
+const RECENT_BYTES_MAX: usize = 10 << 20;
 /// Texts shorter than this are not packed.
 const PACKED_FROM_BYTES: usize = 512;
 /// An example serves for at least so many objects before another takes its place.
@@ -112,19 +114,29 @@ impl Stored {
         value
     }
 
-    /// Keeps it packed against the example, which may be replaced by this very text.
-    fn pack(&self, example: &mut Example) {
-        let mut form = self.form();
-        form.value = None;
-        if form.packed.is_some() {
-            form.text = None;
-            return;
-        }
-        let Some(text) = form.text.clone().filter(|text| text.len() >= PACKED_FROM_BYTES) else {
-            return;
+    /// Keeps it packed against an example; how well that went, if it was not packed before: bytes before and after.
+    fn pack(&self, example: &Arc<[u8]>) -> Option<(usize, usize)> {
+        let text = {
+            let mut form = self.form();
+            drop(form.value.take());
+            if form.packed.is_some() {
+                form.text = None;
+                return None;
+            }
+            form.text.clone().filter(|text| text.len() >= PACKED_FROM_BYTES)?
         };
-        form.packed = Some(example.pack(&text));
-        form.text = None;
+        let bytes = compress_with_dict(&text, example).into_boxed_slice();
+        let sizes = (text.len(), bytes.len());
+        let mut form = self.form();
+        form.packed = Some(Packed {
+            bytes,
+            example: example.clone(),
+        });
+        // unless somebody has opened it meanwhile
+        if form.value.is_none() {
+            form.text = None;
+        }
+        Some(sizes)
     }
 }
 
@@ -143,70 +155,84 @@ impl PartialEq for Stored {
 impl Eq for Stored {}
 
 /// What the objects of a collection look like.
-#[derive(Default)]
-pub(super) struct Example {
-    text: Option<Arc<[u8]>>,
+struct Example {
+    text: Arc<[u8]>,
     served: u32,
-}
-
-impl Example {
-    /// Packs a text. One that has little in common with the example takes its place, if that has served for a while.
-    fn pack(&mut self, text: &[u8]) -> Packed {
-        let example = self.text.get_or_insert_with(|| text.into()).clone();
-        self.served = self.served.saturating_add(1);
-        let bytes = compress_with_dict(text, &example).into_boxed_slice();
-        if self.served >= EXAMPLE_SERVES && bytes.len() > text.len() / 4 {
-            *self = Self {
-                text: Some(text.into()),
-                served: 0,
-            };
-        }
-        Packed { bytes, example }
-    }
 }
 
 /// The versions that were written or looked at last.
 #[derive(Default)]
-pub(super) struct Recent {
-    order: VecDeque<(Arc<Stored>, super::Collection)>,
+struct Recent {
+    order: VecDeque<(Arc<Stored>, Collection)>,
     bytes: usize,
+    examples: HashMap<Collection, Example>,
 }
 
-impl Recent {
+/// Keeps versions as they are used until others take their place, and packs them then. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Packer(Arc<Mutex<Recent>>);
+
+impl Packer {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The object, which is kept as it is used for a while.
-    pub(super) fn look(
-        &mut self,
-        stored: &Arc<Stored>,
-        collection: &super::Collection,
-        examples: &mut super::Examples,
-    ) -> Arc<Value> {
+    pub(super) fn look(&self, stored: &Arc<Stored>, collection: &Collection) -> Arc<Value> {
         if stored.is_open() {
             return stored.value();
         }
         let value = stored.open();
-        self.keep(stored.clone(), collection, examples);
+        self.keep(stored.clone(), collection);
         value
     }
 
-    /// Keeps a version as it is used until others take its place.
-    pub(super) fn keep(
-        &mut self,
-        stored: Arc<Stored>,
-        collection: &super::Collection,
-        examples: &mut super::Examples,
-    ) {
-        self.bytes = self.bytes.saturating_add(stored.len());
-        self.order.push_back((stored, collection.clone()));
-        while self.order.len() > RECENT_MAX || self.bytes > RECENT_BYTES_MAX {
-            let Some((oldest, collection)) = self.order.pop_front() else {
-                return;
+    /// Keeps a version as it is used, until [`Packer::work`] finds that there are too many.
+    pub(super) fn keep(&self, stored: Arc<Stored>, collection: &Collection) {
+        let mut recent = self.recent();
+        recent.bytes = recent.bytes.saturating_add(stored.len());
+        recent.order.push_back((stored, collection.clone()));
+    }
+
+    /// Packs what is too much. Nobody waits for it but who calls.
+    pub fn work(&self) {
+        while let Some((stored, collection, example)) = self.surplus() {
+            let sizes = stored.pack(&example);
+            let Some((before, after)) = sizes else { continue };
+            let mut recent = self.recent();
+            let Some(example) = recent.examples.get_mut(&collection) else {
+                continue;
             };
-            self.bytes = self.bytes.saturating_sub(oldest.len());
-            // what nobody else has goes unpacked
-            if Arc::strong_count(&oldest) > 1 {
-                oldest.pack(examples.entry(collection).or_default());
+            example.served = example.served.saturating_add(1);
+            // one that has little in common with the others serves no longer
+            if example.served >= EXAMPLE_SERVES && after > before / 4 {
+                *example = Example {
+                    text: stored.text().as_ref().into(),
+                    served: 0,
+                };
             }
         }
+    }
+
+    /// A version that is to be packed, and against what. What nobody else has goes without.
+    fn surplus(&self) -> Option<(Arc<Stored>, Collection, Arc<[u8]>)> {
+        let mut recent = self.recent();
+        while recent.order.len() > RECENT_MAX || recent.bytes > RECENT_BYTES_MAX {
+            let (oldest, collection) = recent.order.pop_front()?;
+            recent.bytes = recent.bytes.saturating_sub(oldest.len());
+            if Arc::strong_count(&oldest) > 1 {
+                let example = recent
+                    .examples
+                    .entry(collection.clone())
+                    .or_insert_with(|| Example {
+                        text: oldest.text().as_ref().into(),
+                        served: 0,
+                    });
+                let text = example.text.clone();
+                return Some((oldest, collection, text));
+            }
+        }
+        None
     }
 }
 
@@ -215,24 +241,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::{Collection, Examples};
 
     fn thing(number: usize) -> Value {
         let lines: Vec<String> = (0..40).map(|line| format!("line {line} of a long text")).collect();
         json!({"metadata": {"name": format!("thing-{number}"), "uid": number}, "lines": lines})
     }
 
+    fn things() -> Collection {
+        Collection::new("", "things")
+    }
+
+    fn kept(packer: &Packer, values: impl Iterator<Item = Value>) -> Vec<Arc<Stored>> {
+        let all: Vec<Arc<Stored>> = values.map(|value| Arc::new(Stored::new(Arc::new(value)))).collect();
+        for one in &all {
+            packer.keep(one.clone(), &things());
+            packer.work();
+        }
+        all
+    }
+
+    fn packed(stored: &Stored) -> Option<usize> {
+        stored.form().packed.as_ref().map(|packed| packed.bytes.len())
+    }
+
     #[test]
     fn what_was_written_long_ago_is_small_and_the_same() {
-        let (mut recent, mut examples) = (Recent::default(), Examples::default());
-        let things = Collection::new("", "things");
-        let all: Vec<Arc<Stored>> = (0..RECENT_MAX + 300)
-            .map(|number| Arc::new(Stored::new(Arc::new(thing(number)))))
-            .collect();
-        for one in &all {
-            recent.keep(one.clone(), &things, &mut examples);
-        }
-        let packed = |stored: &Stored| stored.form().packed.as_ref().map(|packed| packed.bytes.len());
+        let packer = Packer::default();
+        let all = kept(&packer, (0..RECENT_MAX + 300).map(thing));
         assert!(packed(&all[299]).is_some_and(|bytes| bytes < all[299].len() / 8));
         assert!(!all[299].is_open() && all[300].is_open() && packed(&all[300]).is_none());
         for (number, one) in all.iter().enumerate() {
@@ -240,21 +275,15 @@ mod tests {
             assert_eq!(one.text(), thing(number).to_string());
         }
         assert!(!all[0].is_open(), "a look in passing changes nothing");
-        assert_eq!(*recent.look(&all[0], &things, &mut examples), thing(0));
+        assert_eq!(*packer.look(&all[0], &things()), thing(0));
+        packer.work();
         assert!(all[0].is_open() && !all[300].is_open(), "another one made room");
     }
 
     #[test]
     fn many_bytes_make_room_as_many_objects_do() {
-        let (mut recent, mut examples) = (Recent::default(), Examples::default());
-        let things = Collection::new("", "things");
         let big = |number: usize| json!({"number": number, "text": "x".repeat(RECENT_BYTES_MAX / 2)});
-        let all: Vec<Arc<Stored>> = (0..3)
-            .map(|number| Arc::new(Stored::new(Arc::new(big(number)))))
-            .collect();
-        for one in &all {
-            recent.keep(one.clone(), &things, &mut examples);
-        }
+        let all = kept(&Packer::default(), (0..3).map(big));
         let open: Vec<bool> = all.iter().map(|one| one.is_open()).collect();
         assert_eq!(open, [false, false, true]);
         assert_eq!(*all[1].value(), big(1));
@@ -262,17 +291,16 @@ mod tests {
 
     #[test]
     fn an_example_that_fits_no_more_is_replaced() {
-        let mut example = Example::default();
-        let text = |seed: u32| -> Vec<u8> {
-            let words = (0..200_u32).map(|n| n.wrapping_mul(seed).wrapping_mul(2_654_435_761));
-            words.flat_map(u32::to_le_bytes).collect()
+        let other = |seed: u32| {
+            let words = (0..400_u32).map(|n| n.wrapping_mul(seed).wrapping_mul(2_654_435_761));
+            json!({"words": words.collect::<Vec<u32>>()})
         };
-        for _ in 0..EXAMPLE_SERVES {
-            example.pack(&text(3));
-        }
-        assert!(example.pack(&text(7)).bytes.len() > 400, "nothing in common");
-        let packed = example.pack(&text(7));
-        assert!(packed.bytes.len() < 50, "{}", packed.bytes.len());
-        assert_eq!(packed.text(800), text(7));
+        let few = usize::try_from(EXAMPLE_SERVES).unwrap();
+        let values = (0..few).map(|_| other(3)).chain((0..RECENT_MAX + 2).map(|_| other(7)));
+        let all = kept(&Packer::default(), values);
+        let sizes: Vec<usize> = all.iter().filter_map(|one| packed(one)).collect();
+        assert!(sizes[few] > all[few].len() / 4, "nothing in common");
+        assert!(sizes[few + 1] < all[few].len() / 20, "{}", sizes[few + 1]);
+        assert_eq!(*all[few + 1].value(), other(7));
     }
 }
