@@ -138,7 +138,8 @@ async fn fleet(client: &Client, instances: u32, tasks: u32) -> anyhow::Result<()
     }
     let in_namespace = |plural: &str| format!("{GROUP}/namespaces/default/{plural}");
     for family in ["agent", "web"] {
-        let container = json!({"name": "main", "image": "registry.example/workload:1", "cpu": 64, "memory": 128});
+        let container =
+            json!({"name": "main", "image": "registry.example/workload:1", "cpu": 64, "memory": 128});
         let spec = json!({"family": family, "revision": 1, "containerDefinitions": [container]});
         let definition = kind("TaskDefinition", &format!("{family}.1"), spec);
         create(client, &in_namespace("taskdefinitions"), &definition).await?;
@@ -168,7 +169,10 @@ async fn running(client: &Client) -> anyhow::Result<u32> {
     let services = Api::<EcsService>::all(client.clone())
         .list(&ListParams::default())
         .await?;
-    let counts = services.items.iter().filter_map(|service| service.status.as_ref());
+    let counts = services
+        .items
+        .iter()
+        .filter_map(|service| service.status.as_ref());
     let sum: i64 = counts.map(|status| status.running_count).sum();
     Ok(u32::try_from(sum)?)
 }
@@ -177,7 +181,13 @@ async fn running(client: &Client) -> anyhow::Result<u32> {
 fn memory(process: &str, what: &str) -> u64 {
     let status = std::fs::read_to_string(Path::new("/proc").join(process).join("status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(what));
-    let kib = line.and_then(|line| line.trim_matches([':', ' ', '\t']).split(' ').next()?.parse::<u64>().ok());
+    let kib = line.and_then(|line| {
+        line.trim_matches([':', ' ', '\t'])
+            .split(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
     kib.unwrap_or(0).div_ceil(1024)
 }
 
@@ -241,7 +251,11 @@ async fn alone(server: Server) -> anyhow::Result<u64> {
     while same < 10 && begun.elapsed() < ALONE_FOR {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = memory(&process, "VmRSS");
-        same = if now > 0 && now <= known.saturating_add(1) { same + 1 } else { 0 };
+        same = if now > 0 && now <= known.saturating_add(1) {
+            same + 1
+        } else {
+            0
+        };
         known = known.max(now);
     }
     child.kill()?;
@@ -282,7 +296,11 @@ async fn measure(instances: u32, tasks: u32) -> anyhow::Result<()> {
     let mut settings = Settings::default();
     settings.pace.start = SignedDuration::from_millis(300);
     settings.pace.stop = settings.pace.start;
-    let machines = simulated::run(counted(&server, &writes, "machines", false), settings, stop.clone());
+    let machines = simulated::run(
+        counted(&server, &writes, "machines", false),
+        settings,
+        stop.clone(),
+    );
     let machines_stop = stop.clone();
     parts.spawn(async move {
         machines_stop.run_until_cancelled(machines).await;
@@ -303,7 +321,10 @@ async fn measure(instances: u32, tasks: u32) -> anyhow::Result<()> {
         memory("self", "VmHWM")
     ));
     let sum = decimal(writes.sum());
-    say(&format!("writes: {:.0}/s, {sum} in all, of which", share(sum, seconds)));
+    say(&format!(
+        "writes: {:.0}/s, {sum} in all, of which",
+        share(sum, seconds)
+    ));
     for (name, count) in writes.all() {
         let count = decimal(count);
         say(&format!("  {:8.0}/s {count:9.0}  {name}", share(count, seconds)));

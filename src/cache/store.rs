@@ -363,7 +363,9 @@ mod tests {
     fn listeners_hear_what_changed_since_they_last_heard_whatever_answers_came_between() {
         let store = store();
         let from = |change: Option<Change<ConfigMap>>| match change {
-            Some(Change::Put(old, new)) => Some((old.map(|o| version_of(o.as_ref())), version_of(new.as_ref()))),
+            Some(Change::Put(old, new)) => {
+                Some((old.map(|o| version_of(o.as_ref())), version_of(new.as_ref())))
+            }
             Some(Change::Removed(_)) | None => None,
         };
         assert_eq!(from(store.heard(object("a", "1", 10))), Some((None, 10)));
@@ -371,11 +373,23 @@ mod tests {
         assert_eq!(from(store.put(object("a", "1", 12))), Some((Some(11), 12)));
         assert_eq!(from(store.heard(object("a", "1", 11))), None, "overtaken");
         assert_eq!(from(store.heard(object("a", "1", 12))), Some((Some(10), 12)));
-        assert_eq!(from(store.put(object("a", "1", 12))), Some((None, 12)), "a late answer");
+        assert_eq!(
+            from(store.put(object("a", "1", 12))),
+            Some((None, 12)),
+            "a late answer"
+        );
         assert_eq!(from(store.heard(object("a", "1", 13))), Some((Some(12), 13)));
         assert_eq!(from(store.put(object("b", "2", 14))), Some((None, 14)));
-        assert_eq!(from(store.heard(object("b", "2", 15))), Some((None, 15)), "new to them");
-        assert_eq!(from(store.heard(object("b", "2", 15))), Some((None, 15)), "listed anew");
+        assert_eq!(
+            from(store.heard(object("b", "2", 15))),
+            Some((None, 15)),
+            "new to them"
+        );
+        assert_eq!(
+            from(store.heard(object("b", "2", 15))),
+            Some((None, 15)),
+            "listed anew"
+        );
     }
 
     #[test]

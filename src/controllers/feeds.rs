@@ -66,9 +66,7 @@ impl Wiring {
     /// An instance's counts have changed, or may have: they can wait, and with them what else comes up.
     fn recount(&self, instance: &str) {
         let wait = self.ledger.counts_wait(instance);
-        self.queues
-            .instances
-            .push_within(Key::new("", instance), wait);
+        self.queues.instances.push_within(Key::new("", instance), wait);
     }
 
     /// Whether the ledger has the share of this task on its instance, and nothing waits for a look at it there.
@@ -276,7 +274,12 @@ impl Wiring {
                     continue;
                 };
                 let key = Key::new(neighbour.namespace().unwrap_or_default(), &service.name);
-                let asks = || self.cache.services.get(&key).is_none_or(|service| asks(&world, &service));
+                let asks = || {
+                    self.cache
+                        .services
+                        .get(&key)
+                        .is_none_or(|service| asks(&world, &service))
+                };
                 if !active || asks() {
                     self.queues.services.push(key);
                 }

@@ -97,8 +97,16 @@ mod tests {
         let job = News::Taken(vec!["uid-job".to_owned()]);
         assert_eq!(of(with(std::slice::from_ref(&a)), both.clone()), job);
         assert_eq!(of(both, with(std::slice::from_ref(&a))), News::Any, "room");
-        assert_eq!(of(with(std::slice::from_ref(&a)), with(&[b])), News::Any, "another's share");
-        assert_eq!(of(with(&[]), with(&[share("c", None, None)])), News::Any, "nobody's task");
+        assert_eq!(
+            of(with(std::slice::from_ref(&a)), with(&[b])),
+            News::Any,
+            "another's share"
+        );
+        assert_eq!(
+            of(with(&[]), with(&[share("c", None, None)])),
+            News::Any,
+            "nobody's task"
+        );
         let mut draining = with(&[a.clone()]);
         draining["status"] = "DRAINING".into();
         assert_eq!(of(with(&[a]), draining), News::Any);

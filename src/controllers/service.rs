@@ -129,7 +129,11 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let wake = report.put_off.map_or(wake, |put_off| wake.min(put_off));
     // where plans take long, those that found nothing to do leave the time to others
     let idle = plan.start.is_empty() && plan.stop.is_empty();
-    let rest = if idle { thought.saturating_mul(REST).min(REST_MAX) } else { Duration::ZERO };
+    let rest = if idle {
+        thought.saturating_mul(REST).min(REST_MAX)
+    } else {
+        Duration::ZERO
+    };
     Ok(Action::requeue(wake).resting(rest))
 }
 

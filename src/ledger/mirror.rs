@@ -62,7 +62,8 @@ pub(super) fn counts_only(before: &EcsServiceStatus, after: &EcsServiceStatus) -
     let mut rest = after.clone();
     rest.running_count = before.running_count;
     rest.pending_count = before.pending_count;
-    rest.observed_task_version.clone_from(&before.observed_task_version);
+    rest.observed_task_version
+        .clone_from(&before.observed_task_version);
     for (deployment, before) in rest.deployments.iter_mut().zip(&before.deployments) {
         deployment.running_count = before.running_count;
         deployment.pending_count = before.pending_count;
@@ -182,6 +183,10 @@ mod tests {
         assert_eq!(put_off.left("n1"), None);
         put_off.settle("n1");
         assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX));
-        assert_eq!(put_off.left("n2"), Some(PUT_OFF_MAX + PUT_OFF_EACH), "many wait longer");
+        assert_eq!(
+            put_off.left("n2"),
+            Some(PUT_OFF_MAX + PUT_OFF_EACH),
+            "many wait longer"
+        );
     }
 }

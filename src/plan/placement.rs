@@ -49,8 +49,9 @@ impl<'a> Placer<'a> {
     ) -> Self {
         let failed = backoff::failed_on(world, service);
         let instances = world.instances_of(&service.cluster);
-        let instances: Vec<&Arc<Instance>> =
-            instances.filter(|instance| instance.status != InstanceStatus::Inactive).collect();
+        let instances: Vec<&Arc<Instance>> = instances
+            .filter(|instance| instance.status != InstanceStatus::Inactive)
+            .collect();
         let ranking = Ranking::new(world, service, staying);
         let mut placer = Self {
             world: world.clone(),

@@ -271,13 +271,14 @@ impl Column {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_oneof, proptest};
+    use proptest::strategy::Strategy as Generator;
 
     use super::*;
     use crate::plan::choice::draw;
     use crate::plan::testing::{Scene, instance, replica};
 
-    fn strategy() -> impl proptest::strategy::Strategy<Value = Strategy> {
+    fn strategy() -> impl Generator<Value = Strategy> {
         prop_oneof![
             Just(Strategy::Random),
             Just(Strategy::SpreadInstance),
@@ -291,7 +292,7 @@ mod tests {
     /// Zone, rack, CPU and memory left, and whether it is a candidate.
     type Row = (Option<u8>, Option<u8>, i64, i64, bool);
 
-    fn row() -> impl proptest::strategy::Strategy<Value = Row> {
+    fn row() -> impl Generator<Value = Row> {
         (
             prop::option::of(0..3_u8),
             prop::option::of(0..2_u8),
@@ -338,12 +339,12 @@ mod tests {
             for round in 0..10 {
                 let round = round.to_string();
                 let lot = |row: usize| draw(seed, &[&round, &all[row].name]);
-                let candidates: Vec<usize> = (0..all.len()).filter(|row| rooms[*row].is_some()).collect();
-                let expected = ranking.best(
-                    candidates,
-                    |row| (&all[*row], rooms[*row].as_ref().unwrap()),
-                    |row| lot(*row),
-                );
+                let rows = all.iter().zip(&rooms).enumerate();
+                let candidates: Vec<(usize, &Instance, &Resources)> = rows
+                    .filter_map(|(row, (instance, room))| Some((row, instance, room.as_ref()?)))
+                    .collect();
+                let expected = ranking.best(candidates, |(_, instance, room)| (instance, room), |(row, ..)| lot(*row));
+                let expected = expected.map(|(row, ..)| row);
                 prop_assert_eq!(board.best(lot), expected);
                 let Some(row) = expected else { break };
                 ranking.add(&all[row], 1);

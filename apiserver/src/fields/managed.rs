@@ -241,7 +241,11 @@ pub(super) fn keep_times(live: &Value, new: &mut Value, info: &TypeInfo) {
         return;
     };
     let same_entries = raw(new).is_some_and(|written| {
-        entries.len() == written.len() && entries.iter().zip(written).all(|(a, b)| same_but(a, b, "time", false))
+        entries.len() == written.len()
+            && entries
+                .iter()
+                .zip(written)
+                .all(|(a, b)| same_but(a, b, "time", false))
     });
     // the structs of built-in kinds do not tell an empty member from none
     let lenient = info.is_builtin();
@@ -275,9 +279,7 @@ fn same_but(a: &Value, b: &Value, but: &str, lenient: bool) -> bool {
 fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(_), Value::Object(_)) => same_but(a, b, "", true),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
-        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
         _ => a == b,
     }
 }

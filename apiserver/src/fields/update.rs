@@ -126,7 +126,10 @@ fn take(
 
 /// Takes from all but `writer` what was changed, contested or not.
 fn take_all(changed: &FieldSet, removed: &FieldSet, managed: &mut Managed, writer: Option<&Manager>) {
-    let others = managed.0.iter_mut().filter(|(manager, _)| Some(*manager) != writer);
+    let others = managed
+        .0
+        .iter_mut()
+        .filter(|(manager, _)| Some(*manager) != writer);
     for (_, entry) in others {
         entry.set.subtract(changed);
         entry.set.subtract(removed);
@@ -139,7 +142,9 @@ fn without_same(one: &Value, other: &Value) -> Value {
     let Value::Object(members) = one else {
         return one.clone();
     };
-    let differing = members.iter().filter(|(name, member)| other.get(name.as_str()) != Some(*member));
+    let differing = members
+        .iter()
+        .filter(|(name, member)| other.get(name.as_str()) != Some(*member));
     let kept = differing.map(|(name, member)| {
         let member = match member {
             Value::Object(metadata) if name == "metadata" => {

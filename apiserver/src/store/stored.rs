@@ -243,7 +243,9 @@ mod tests {
     use super::*;
 
     fn thing(number: usize) -> Value {
-        let lines: Vec<String> = (0..40).map(|line| format!("line {line} of a long text")).collect();
+        let lines: Vec<String> = (0..40)
+            .map(|line| format!("line {line} of a long text"))
+            .collect();
         json!({"metadata": {"name": format!("thing-{number}"), "uid": number}, "lines": lines})
     }
 
@@ -252,7 +254,9 @@ mod tests {
     }
 
     fn kept(packer: &Packer, values: impl Iterator<Item = Value>) -> Vec<Arc<Stored>> {
-        let all: Vec<Arc<Stored>> = values.map(|value| Arc::new(Stored::new(Arc::new(value)))).collect();
+        let all: Vec<Arc<Stored>> = values
+            .map(|value| Arc::new(Stored::new(Arc::new(value))))
+            .collect();
         for one in &all {
             packer.keep(one.clone(), &things());
             packer.work();
@@ -296,7 +300,9 @@ mod tests {
             json!({"words": words.collect::<Vec<u32>>()})
         };
         let few = usize::try_from(EXAMPLE_SERVES).unwrap();
-        let values = (0..few).map(|_| other(3)).chain((0..RECENT_MAX + 2).map(|_| other(7)));
+        let values = (0..few)
+            .map(|_| other(3))
+            .chain((0..RECENT_MAX + 2).map(|_| other(7)));
         let all = kept(&Packer::default(), values);
         let sizes: Vec<usize> = all.iter().filter_map(|one| packed(one)).collect();
         assert!(sizes[few] > all[few].len() / 4, "nothing in common");
