@@ -127,11 +127,6 @@ impl Fleet {
 
     fn pod(&mut self, mut pod: Pod, now: Timestamp, effects: &mut Effects) {
         keep_notes(&mut pod.metadata.annotations);
-        if self.kubelets.has(&pod.metadata.uid) {
-            // a kubelet reads what was said of containers only once: when it takes a Pod on
-            pod.status.container_statuses = Vec::new();
-            pod.status.init_container_statuses = Vec::new();
-        }
         let key = key_of(&pod.metadata);
         let before = self.world.put_pod(pod);
         let Some(pod) = self.world.pods.get(&key).cloned() else {

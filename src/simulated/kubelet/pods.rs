@@ -118,11 +118,6 @@ impl Kubelets {
         }
     }
 
-    /// Whether a kubelet has taken a Pod on.
-    pub(crate) fn has(&self, uid: &str) -> bool {
-        self.pods.contains_key(uid)
-    }
-
     /// A Pod is there, or differs.
     pub(crate) fn pod_changed(
         &mut self,
