@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Passes all tests: format, lints, unit and property tests, generated files, charts, and the end-to-end suite on a real
-# cluster that it makes on this machine and removes.
+# Passes all tests: format, lints, unit and property tests, generated files, charts, the embedded API server against a real
+# one, the simulation, and the end-to-end suite on local mode and on a real cluster that it makes on this machine and removes.
 #
 #   hack/test.sh
 #
@@ -16,6 +16,10 @@ cluster=$repo/e2e/cluster/cluster.sh
 # These, and the whole workspace, for every command: what one has compiled the next one takes.
 features=testing,embedded-apiserver/kubectl
 
+# Process and output of the simulation, while it runs.
+simulation=
+simulation_log=
+
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
 show_logs() {
@@ -29,6 +33,45 @@ integration_tests() {
   cargo metadata --locked --no-deps --format-version 1 |
     jq -r '.packages[] | select(.name == "embedded-apiserver") | .targets[]
       | select(.kind == ["test"] and (.["required-features"] // []) == []) | "--test", .name'
+}
+
+# scenarios_on_local_mode BIN SUITE: without a cluster; the suite begins local mode itself.
+scenarios_on_local_mode() {
+  local bin=$1 suite=$2 dir
+  dir=$(mktemp -d)
+  PATH=$bin:$PATH ECS_LOCAL=1 ECS_CLUSTER='' KUBECONFIG=$dir/kubeconfig "$suite" --test-threads=1 || {
+    rm -rf "$dir"
+    exit 1
+  }
+  rm -rf "$dir"
+}
+
+# begin_simulation LOG: 500 schedules, optimised, beside the end-to-end suite, which mostly waits: in a session of its own with
+# the lowest priority there is, so that nobody waits for it. Sets `simulation` to its process.
+begin_simulation() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  setsid bash -c 'echo 19 >/proc/self/autogroup; exec nice -n 19 "$@"' simulation \
+    cargo test --locked --release --features testing --test simulation >"$1" 2>&1 &
+  simulation=$!
+}
+
+# end_simulation LOG: waits for it and shows how it went.
+end_simulation() {
+  local passed=true
+  wait "$simulation" || passed=false
+  simulation=
+  if "$passed"; then
+    tail -n 25 "$1"
+  else
+    cat "$1"
+    exit 1
+  fi
+}
+
+clean_up() {
+  [[ -z $simulation ]] || kill -- "-$simulation" || true
+  rm -f "$simulation_log"
+  "$cluster" down
 }
 
 main() {
@@ -61,27 +104,36 @@ main() {
   HELM=$bin/helm hack/charts.sh
   step "kubectl and helm against the embedded API server"
   KUBECTL=$bin/kubectl HELM=$bin/helm cargo test --locked --workspace --features "$features" --test kubectl
+  step "the embedded API server's answers against those of kube-apiserver"
+  cargo build --locked --workspace --example serve --features "$features"
+  KUBE_BIN=$bin e2e/conformance/run.sh
   step "local mode, by kubectl"
   KUBECTL=$bin/kubectl ECS_OPERATOR=$CARGO_TARGET_DIR/debug/ecs-operator hack/tour.sh --local
-  step "the end-to-end suite and the operator's image"
+  step "the end-to-end scenarios on local mode"
   suite=$(cargo test --locked --workspace --features "$features" --test e2e --no-run --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "e2e") | .executable')
+  scenarios_on_local_mode "$bin" "$suite"
+  step "the operator's image"
   archive=$CARGO_TARGET_DIR/ecs-operator-image.tar
   build_operator_image "$repo" "$archive"
   step "a real cluster"
   "$cluster" down
-  trap '"$cluster" down' EXIT
+  simulation_log=$(mktemp)
+  trap clean_up EXIT
   "$cluster" up --nodes 3
   "$cluster" load-image "$archive"
   step "the operator, by Helm"
   install_operator "$repo" "$cluster"
-  step "end-to-end tests"
+  step "end-to-end tests, and the simulation beside them"
+  begin_simulation "$simulation_log"
   "$cluster" exec -- "$suite" --test-threads=1 || {
     show_logs
     exit 1
   }
   step "the operator's rights against what it did"
   "$cluster" exec -- e2e/rights.py
+  step "the simulation"
+  end_simulation "$simulation_log"
   step "all passed"
 }
 

@@ -40,7 +40,7 @@ const ROOMS: &[Room] = &[
         ],
         None,
     ),
-    ("audit", &["api", "domain", "plan"], None),
+    ("audit", &["api", "domain", "plan", "runtime"], None),
     (
         "operator",
         &[

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::managed;
 use crate::object::{self, at, list, text};
 use crate::registry::Kind;
-use crate::request::{Validation, WriteOptions};
+use crate::request::WriteOptions;
 use crate::schema::Schema;
 use crate::state::State;
 use crate::status::{Cause, Refusal};
@@ -125,7 +125,7 @@ fn check_versions(definition: &Value) -> Vec<Cause> {
     for (index, version) in versions.iter().enumerate() {
         let place = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match at(version, &["schema", "openAPIV3Schema"]) {
-            None => causes.push(Cause::required(place, "schemas are required")),
+            None => causes.push(Cause::required(place, "")),
             Some(schema) => {
                 let errors = Schema::from_json_at(schema, &place)
                     .err()
@@ -165,12 +165,7 @@ pub(crate) fn establish(state: &mut State, kind: &Kind, definition: &Value) -> R
         add_stored_version(&mut next);
     }
     if next != *definition {
-        let own = WriteOptions {
-            dry_run: false,
-            manager: "kube-apiserver".to_owned(),
-            validation: Validation::Ignore,
-            force: false,
-        };
+        let own = WriteOptions::own();
         managed::track(
             kind,
             Some(definition),

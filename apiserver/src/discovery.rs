@@ -1,10 +1,12 @@
 //! Discovery: which groups, versions and resources are served.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Response;
 use serde_json::{Value, json};
 
 use crate::body::Body;
-use crate::registry::{Kind, Registry};
+use crate::registry::{Kind, Registry, Role};
 use crate::request::Call;
 use crate::routes::json_answer;
 use crate::server::respond_with;
@@ -111,6 +113,9 @@ fn resource(kind: &Kind) -> Vec<Value> {
         "verbs": kind.verbs(),
     });
     add_names(&mut own, kind);
+    if kind.role != Role::Review {
+        crate::object::put(&mut own, "storageVersionHash", Some(storage_hash(kind).into()));
+    }
     let mut all = vec![own];
     all.extend(kind.subresources().into_iter().map(|subresource| {
         let mut value = json!({
@@ -124,6 +129,25 @@ fn resource(kind: &Kind) -> Vec<Value> {
         value
     }));
     all
+}
+
+/// How many bytes of the hash are told.
+const HASH_BYTES: usize = 8;
+
+/// What stands for the group, version and kind in which objects are stored.
+fn storage_hash(kind: &Kind) -> String {
+    let version = match (&kind.custom, kind.role) {
+        (Some(custom), _) => custom.storage_api_version.clone(),
+        // Both groups of Events are stored as one.
+        (None, Role::Event) => "v1".to_owned(),
+        // The API server has never changed what it tells of definitions.
+        (None, Role::Definition) => "apiextensions.k8s.io/v1beta1".to_owned(),
+        (None, _) => kind.api_version(),
+    };
+    let slash = if version.contains('/') { "" } else { "/" };
+    let text = format!("{slash}{version}/{}", kind.kind);
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    STANDARD.encode(hash.as_ref().get(..HASH_BYTES).unwrap_or_default())
 }
 
 fn add_names(value: &mut Value, kind: &Kind) {
@@ -182,4 +206,22 @@ fn aggregated_resource(kind: &Kind) -> Value {
         crate::object::put(&mut value, "subresources", Some(Value::Array(subresources)));
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_storage_version_has_the_hash_that_clusters_tell() {
+        let registry = Registry::new();
+        let of = |group: &str, plural: &str| storage_hash(&registry.get(group, "v1", plural).unwrap());
+        assert_eq!(of("", "pods"), "xPOwRZ+Yhw8=");
+        assert_eq!(of("", "events"), of("events.k8s.io", "events"));
+        assert_eq!(of("apps", "deployments"), "8aSe+NMegvE=");
+        assert_eq!(
+            of("apiextensions.k8s.io", "customresourcedefinitions"),
+            "jfWCUB31mvA="
+        );
+    }
 }

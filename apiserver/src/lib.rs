@@ -34,6 +34,7 @@ pub mod storage;
 pub mod store;
 mod strategy;
 mod stream;
+mod structs;
 pub mod tls;
 pub mod topology;
 mod typed;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::convert;
 use crate::fields::{self, ApplyError, ResetFields, Write};
 use crate::object;
 use crate::registry::{Kind, Role};
@@ -10,13 +11,11 @@ use crate::request::WriteOptions;
 use crate::status::{Cause, Refusal};
 use crate::topology::{self, TypeInfo};
 
-/// What is known of the fields of a kind, in the form in which its objects are stored.
+/// What is known of the fields of a kind.
 fn types(kind: &Kind) -> TypeInfo {
-    let builtin = match (&kind.custom, kind.role) {
-        (Some(custom), _) => return custom.types.clone(),
-        // Both groups of Events are stored in the form of the core group.
-        (None, Role::Event) => topology::builtin("v1", "Event"),
-        (None, _) => topology::builtin(&kind.api_version(), &kind.kind),
+    let builtin = match &kind.custom {
+        Some(custom) => return custom.types.clone(),
+        None => topology::builtin(&kind.api_version(), &kind.kind),
     };
     builtin.unwrap_or_else(TypeInfo::deduced)
 }
@@ -44,6 +43,14 @@ pub(crate) fn track(
         reset: &reset(kind, subresource),
         now,
     };
+    if kind.role == Role::Event {
+        // Both groups of Events are stored in the form of the core group, and recorded in their own.
+        *new = convert::to_served(kind, new).into_owned();
+        let old = old.map(|old| convert::to_served(kind, old));
+        fields::track_update(old.as_deref(), new, &write, &types(kind));
+        convert::event_to_stored(kind, new);
+        return;
+    }
     fields::track_update(old, new, &write, &types(kind));
     if subresource == "scale" {
         forget_time_of_scale(new);
@@ -84,7 +91,15 @@ pub(crate) fn apply(
         reset: &reset(kind, subresource),
         now,
     };
-    fields::apply(live, configuration, &write, options.force, &types(kind)).map_err(|error| match error {
+    let live = live.map(|live| convert::to_served(kind, live));
+    let applied = fields::apply(
+        live.as_deref(),
+        configuration,
+        &write,
+        options.force,
+        &types(kind),
+    );
+    applied.map_err(|error| match error {
         ApplyError::Conflict(conflicts) => {
             let causes = conflicts.causes().map(|(reason, message, field)| Cause {
                 reason,

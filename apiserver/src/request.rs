@@ -73,6 +73,11 @@ impl Query {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Gives a parameter a value of its own.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), vec![value.to_owned()]);
+    }
+
     /// A truth value; given without a value it is true.
     pub fn flag(&self, name: &str) -> bool {
         self.0.contains_key(name) && !["false", "0"].contains(&self.get(name).to_lowercase().as_str())
@@ -114,12 +119,14 @@ pub struct Target {
 }
 
 /// Why a path names nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum NoTarget {
     /// Nothing is served there: a plain 404.
     NoSuchPath,
     /// The version is served but the resource is not: a `Status`.
     NoSuchResource,
+    /// An object of a definition has no such subresource: a `Status` that says of the object that it is not there.
+    NoSuchSubresource(Arc<Kind>, String),
 }
 
 impl Target {
@@ -181,7 +188,11 @@ impl Target {
                 .subresources()
                 .iter()
                 .any(|subresource| subresource.name == self.subresource);
-        if known { Ok(self) } else { Err(missing) }
+        match known {
+            true => Ok(self),
+            false if self.kind.is_custom() => Err(NoTarget::NoSuchSubresource(self.kind, self.name)),
+            false => Err(missing),
+        }
     }
 }
 
@@ -213,6 +224,16 @@ pub struct WriteOptions {
 const MANAGER_MAX_BYTES: usize = 128;
 
 impl WriteOptions {
+    /// Those of the server's own writes.
+    pub(crate) fn own() -> Self {
+        Self {
+            dry_run: false,
+            manager: "kube-apiserver".to_owned(),
+            validation: Validation::Ignore,
+            force: false,
+        }
+    }
+
     /// Reads and checks the options; `name` is what the API server calls them, such as `CreateOptions`.
     pub fn parse(call: &Call, name: &'static str) -> Result<Self, Refusal> {
         let query = &call.query;
@@ -310,40 +331,44 @@ mod tests {
             })
         };
         let found = |kind: &str, namespace: &str, name: &str, subresource: &str| {
-            Ok((
+            Some((
                 kind.to_owned(),
                 namespace.to_owned(),
                 name.to_owned(),
                 subresource.to_owned(),
             ))
         };
-        assert_eq!(parse("", "v1/pods"), found("Pod", "", "", ""));
-        assert_eq!(parse("", "v1/namespaces/a/pods/b"), found("Pod", "a", "b", ""));
+        assert_eq!(parse("", "v1/pods").ok(), found("Pod", "", "", ""));
         assert_eq!(
-            parse("", "v1/namespaces/a/pods/b/eviction"),
+            parse("", "v1/namespaces/a/pods/b").ok(),
+            found("Pod", "a", "b", "")
+        );
+        assert_eq!(
+            parse("", "v1/namespaces/a/pods/b/eviction").ok(),
             found("Pod", "a", "b", "eviction")
         );
-        assert_eq!(parse("", "v1/namespaces/a"), found("Namespace", "", "a", ""));
+        assert_eq!(parse("", "v1/namespaces/a").ok(), found("Namespace", "", "a", ""));
         assert_eq!(
-            parse("", "v1/namespaces/a/status"),
+            parse("", "v1/namespaces/a/status").ok(),
             found("Namespace", "", "a", "status")
         );
-        assert_eq!(parse("", "v1/nodes/a/status"), found("Node", "", "a", "status"));
         assert_eq!(
-            parse("apps", "v1/namespaces/a/deployments/b/scale"),
+            parse("", "v1/nodes/a/status").ok(),
+            found("Node", "", "a", "status")
+        );
+        assert_eq!(
+            parse("apps", "v1/namespaces/a/deployments/b/scale").ok(),
             found("Deployment", "a", "b", "scale")
         );
-        assert_eq!(parse("", "v1/pods/b"), Err(NoTarget::NoSuchResource));
-        assert_eq!(
-            parse("", "v1/namespaces/a/nodes/b"),
-            Err(NoTarget::NoSuchResource)
-        );
-        assert_eq!(
-            parse("", "v1/namespaces/a/configmaps/b/status"),
-            Err(NoTarget::NoSuchResource)
-        );
-        assert_eq!(parse("", "v1/foo"), Err(NoTarget::NoSuchResource));
-        assert_eq!(parse("", "v2/pods"), Err(NoTarget::NoSuchPath));
+        for path in [
+            "v1/pods/b",
+            "v1/namespaces/a/nodes/b",
+            "v1/namespaces/a/configmaps/b/status",
+            "v1/foo",
+        ] {
+            assert!(matches!(parse("", path), Err(NoTarget::NoSuchResource)), "{path}");
+        }
+        assert!(matches!(parse("", "v2/pods"), Err(NoTarget::NoSuchPath)));
     }
 
     #[test]

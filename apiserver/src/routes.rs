@@ -1,6 +1,6 @@
 //! From a path to what answers it.
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 
 use crate::body::Body;
@@ -24,6 +24,13 @@ fn route(server: &Server, call: &Call) -> Result<Response<Body>, Refusal> {
         .split('/')
         .filter(|segment| !segment.is_empty())
         .collect();
+    let is_discovery = matches!(
+        segments.as_slice(),
+        ["version" | "api"] | ["api", _] | ["apis", _, _]
+    );
+    if is_discovery && call.method != Method::GET {
+        return Err(Refusal::method_not_allowed());
+    }
     match segments.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Ok(text(200, "ok")),
         ["version"] => Ok(json_answer(&discovery::version())),
@@ -72,11 +79,43 @@ fn not_found() -> Response<Body> {
 }
 
 fn objects(server: &Server, call: &Call, group: &str, segments: &[&str]) -> Result<Response<Body>, Refusal> {
+    // Below `watch` there are the paths that watched before there was a parameter for it.
+    if let [version, "watch", rest @ ..] = segments {
+        let path: Vec<&str> = std::iter::once(version).chain(rest).copied().collect();
+        let mut call = call.clone();
+        call.query.set("watch", "true");
+        return answer(server, &call, group, &path, true);
+    }
+    answer(server, call, group, segments, false)
+}
+
+fn answer(
+    server: &Server,
+    call: &Call,
+    group: &str,
+    segments: &[&str],
+    is_old_watch: bool,
+) -> Result<Response<Body>, Refusal> {
     let mut state = server.state();
-    let target = match Target::parse(&state.registry, group, segments) {
+    let mut target = match Target::parse(&state.registry, group, segments) {
         Ok(target) => target,
         Err(NoTarget::NoSuchPath) => return Ok(not_found()),
         Err(NoTarget::NoSuchResource) => return Err(Refusal::no_such_resource()),
+        Err(NoTarget::NoSuchSubresource(kind, name)) => return Err(Refusal::not_found(&kind, &name)),
+    };
+    if is_old_watch && (call.method != Method::GET || !target.subresource.is_empty()) {
+        return Err(Refusal::no_such_resource());
+    }
+    let named;
+    let call = if is_old_watch && !target.name.is_empty() {
+        let mut call = call.clone();
+        call.query
+            .set("fieldSelector", &format!("metadata.name={}", target.name));
+        target.name.clear();
+        named = call;
+        &named
+    } else {
+        call
     };
     let form = render::negotiate(&call.accept, call.query.get("includeObject"))?;
     let mut warnings = Vec::new();

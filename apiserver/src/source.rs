@@ -45,6 +45,14 @@ impl Sources {
         }
     }
 
+    /// A given clock, and the machine's randomness.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            ..Self::system()
+        }
+    }
+
     /// A given clock, and everything random drawn from `seed`: the same requests then give the same objects.
     pub fn seeded(clock: Arc<dyn Clock>, seed: u64) -> Self {
         Self {

@@ -21,11 +21,39 @@ pub struct Cause {
 impl Cause {
     /// The value is of the right type but not acceptable; `value` is shown as JSON writes it.
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        Self::shown(field, &value.to_string(), detail)
+    }
+
+    /// As [`Cause::invalid`], of a value whose members stand in another order than by name.
+    pub fn shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {value}: {detail}"),
+            message: format!("Invalid value: {shown}: {detail}"),
             field: field.into(),
         }
+    }
+
+    /// What is to be unique is given twice; `shown` is what is shown of it.
+    pub fn duplicate(field: impl Into<String>, shown: &str) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            message: format!("Duplicate value: {shown}"),
+            field: field.into(),
+        }
+    }
+
+    /// What the value names is not there.
+    pub fn missing(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueNotFound",
+            message: format!("Not found: {value}"),
+            field: field.into(),
+        }
+    }
+
+    /// The field may not change; `value` is the new one.
+    pub fn immutable(field: impl Into<String>, value: &Value) -> Self {
+        Self::invalid(field, value, "field is immutable")
     }
 
     /// A field that must be there is missing or empty.
@@ -271,9 +299,9 @@ impl Refusal {
         Self::invalid_of(&kind.qualified_plural(), About::resource(kind, name), causes)
     }
 
-    /// 422 for a patch that makes something else of an object.
-    pub fn invalid_patch(result: &Value, why: &str) -> Self {
-        let cause = Cause::invalid("patch", &Value::from(result.to_string()), why);
+    /// 422 for a patch that makes something else of an object; `quoted` is what the API server shows of it.
+    pub fn invalid_patch(quoted: &str, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &quoted.into(), why);
         Self::invalid_of("", About::default(), vec![cause])
     }
 
@@ -348,7 +376,7 @@ impl Refusal {
 
     /// 406.
     pub fn not_acceptable(message: &str) -> Self {
-        Self::new(406, "NotAcceptable", message).about(About::default())
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// 410: the history asked for is no longer kept.

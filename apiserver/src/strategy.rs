@@ -6,18 +6,10 @@ use crate::definition;
 use crate::meta;
 use crate::object::{self, at, has, list};
 use crate::registry::{Kind, Role, StatusRule};
-use crate::typed::defaults;
+use crate::typed::{defaults, workloads};
 
 /// Prepares a new object that has its defaults: system fields are set by the caller, the rest here.
 pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
-    for field in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "generation",
-    ] {
-        object::take_meta(value, field);
-    }
     if kind.generation {
         object::set_meta(value, "generation", 1);
     }
@@ -34,9 +26,41 @@ pub(crate) fn prepare_create(kind: &Kind, value: &mut Value) {
                 .or_insert_with(|| json!(["kubernetes"]));
         }
         Role::Node => add_not_ready_taint(value),
+        Role::Plain if kind.kind == "DaemonSet" => workloads::set_template_generation(value, 1),
+        Role::Plain if kind.kind == "Lease" => drop_coordination(value),
+        Role::Plain if kind.kind.ends_with("Role") => write_rules(value),
+        Role::Plain if kind.kind == "Service" => give_no_addresses(value),
+        Role::Plain if kind.kind == "Job" => workloads::select_own_pods(value),
         _ => {}
     }
     meta::drop_empty(value);
+}
+
+/// The rules of a role are always written, be there none.
+fn write_rules(role: &mut Value) {
+    object::object_mut(role, &[])
+        .entry("rules")
+        .or_insert(Value::Null);
+}
+
+/// Coordinated leader election is switched off: what Leases say of it is not kept.
+fn drop_coordination(lease: &mut Value) {
+    let spec = object::object_mut(lease, &["spec"]);
+    for name in ["strategy", "preferredHolder"] {
+        spec.remove(name);
+    }
+}
+
+/// A Service that asks for no address of its own says so in both fields. Nobody gives addresses to the others.
+fn give_no_addresses(value: &mut Value) {
+    if object::text(value, &["spec", "clusterIP"]) != "None" {
+        return;
+    }
+    let spec = object::object_mut(value, &["spec"]);
+    spec.insert("clusterIPs".to_owned(), json!(["None"]));
+    spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
+    spec.entry("ipFamilyPolicy")
+        .or_insert_with(|| json!("SingleStack"));
 }
 
 /// New nodes take no Pods until somebody has seen them ready.
@@ -62,7 +86,8 @@ fn initial_status(kind: &Kind, value: &Value) -> Option<Value> {
             json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0}),
         ),
         (_, "Service") => Some(json!({"loadBalancer": {}})),
-        (_, "ReplicaSet" | "StatefulSet") => Some(json!({"replicas": 0})),
+        (_, "ReplicaSet") => Some(json!({"replicas": 0})),
+        (_, "StatefulSet") => Some(json!({"replicas": 0, "availableReplicas": 0})),
         (_, "DaemonSet") => Some(json!({
             "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
         })),
@@ -74,6 +99,7 @@ fn initial_status(kind: &Kind, value: &Value) -> Option<Value> {
 pub(crate) fn prepare_update(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
     meta::keep_server_fields(old, new);
     if kind.role == Role::Pod {
+        defaults::keep_priority(old, new);
         defaults::admit_pod(new);
     }
     match subresource {
@@ -96,6 +122,12 @@ pub(crate) fn prepare_update(kind: &Kind, subresource: &str, old: &Value, new: &
                 object::object_mut(new, &["spec"]).insert("finalizers".to_owned(), finalizers);
             }
         }
+    }
+    match kind.kind.as_str() {
+        "DaemonSet" if kind.role == Role::Plain => workloads::count_template(old, new),
+        "Lease" if kind.role == Role::Plain => drop_coordination(new),
+        "Role" | "ClusterRole" if kind.role == Role::Plain => write_rules(new),
+        _ => {}
     }
     meta::drop_empty(new);
     if kind.generation && is_other_wish(kind, old, new) {

@@ -21,6 +21,8 @@ use crate::verbs::watch::Start;
 
 /// Between two bookmarks.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// From the last bookmark to the end that was asked for.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// Changes taken from the log at once.
 const BATCH: usize = 500;
@@ -46,9 +48,10 @@ struct Watching {
 pub(crate) fn response(server: Server, start: Start, form: Form) -> Response<Body> {
     let now = Instant::now();
     let far = now.checked_add(Duration::from_secs(86_400)).unwrap_or(now);
+    let until = now.checked_add(start.timeout).unwrap_or(far);
     let mut watching = Watching {
-        until: now.checked_add(start.timeout).unwrap_or(far),
-        bookmark_at: now.checked_add(BOOKMARK_EVERY).unwrap_or(far),
+        until,
+        bookmark_at: next_bookmark(now, until),
         server,
         start,
         form,
@@ -67,6 +70,14 @@ pub(crate) fn response(server: Server, start: Start, form: Form) -> Response<Bod
         .headers_mut()
         .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
+}
+
+/// When the next bookmark is due: every minute, and shortly before the end, so that a client resumes at what is new.
+fn next_bookmark(now: Instant, until: Instant) -> Instant {
+    let regular = now.checked_add(BOOKMARK_EVERY).unwrap_or(until);
+    let last = until.checked_sub(BOOKMARK_BEFORE_END);
+    last.filter(|last| *last > now)
+        .map_or(regular, |last| last.min(regular))
 }
 
 impl Watching {
@@ -168,7 +179,7 @@ impl Watching {
     }
 
     fn bookmark(&mut self) {
-        self.bookmark_at = self.bookmark_at.checked_add(BOOKMARK_EVERY).unwrap_or(self.until);
+        self.bookmark_at = next_bookmark(Instant::now(), self.until);
         self.start.news.mark_unchanged();
         self.read();
         // With changes to show, these carry the version.

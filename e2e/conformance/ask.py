@@ -9,12 +9,14 @@ Both servers should be fresh, and no controllers run beside the real one: what c
 A line of questions/FILE.jsonl is a question: `name`, `method`, `path`; `body` (JSON), `rawBody` (text) or `bodyFile` (below
 the repository's root); `contentType`, `accept`. The questions of a file are asked in their order. `{ns}`, `{group}` and
 `{run}` stand for a namespace and an API group of the file's own and for a text that is new in every run. With `until`,
-the question is repeated until that is the status of the answer. The fixtures of e2e/fixtures/api, created as dry runs,
-or applied and then applied changed, are questions of the file `ecs-kinds` too.
+the question is repeated until that is the status of the answer. Entries of managed fields stand in the order of the seconds
+of their writes, so that an object that a message quotes should have one. The fixtures of e2e/fixtures/api, created as dry
+runs, or applied and then applied changed, are questions of the file `ecs-kinds` too.
 
 Status, media type, warnings and body are compared; of a watch, the events. Uids, versions and the times of the run are
-replaced before; what tables say of their columns is left out. A line of known.txt, `FILE/NAME: REASON`, is a difference
-that is known; any other one, and a known one that is no more, make the exit status 1.
+replaced before; what tables say of their columns is left out. A row of the table in docs/conformance.md, which begins with
+the name of a question, `FILE/NAME`, is a difference that is known. There are at most 15. Any other one, and a known one
+that is no more, make the exit status 1.
 """
 import argparse
 import base64
@@ -40,6 +42,8 @@ CLUSTER_WIDE = ("EcsCluster", "ContainerInstance")
 # Seconds: the longest wait for any answer, and for the one that a question waits for.
 WAIT_MAX = 30
 SHOWN_MAX = 8  # differences of one question
+KNOWN = ROOT / "docs/conformance.md"
+KNOWN_MAX = 15
 REPLACED = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UID"),
     # Versions within messages and YAML, and names made from a generateName of `gen-`.
@@ -124,6 +128,9 @@ def normalised(value, key=None):
     """The value without what is different in every run. Managed fields are put in an order that does not depend on the
     second in which something was written."""
     if isinstance(value, dict):
+        if value.get("groupVersion") == GROUP.removeprefix("/apis/"):
+            # The order of a group's definitions is another each time.
+            value = value | {"resources": sorted(value.get("resources", []), key=lambda resource: resource["name"])}
         unasked = "description" if key == "columnDefinitions" else None
         return {name: normalised(inner, name) for name, inner in value.items() if name != unasked}
     if isinstance(value, list):
@@ -141,7 +148,10 @@ def normalised(value, key=None):
 
 
 def time_of_the_run(match):
-    at = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    try:
+        at = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:  # no such day
+        return match[0]
     return match[0] if abs(time.time() - at) > 3600 else "TIME" + (".FRACTION" if match[2] else "")
 
 
@@ -199,10 +209,18 @@ def questions_of(file, run):
 
 
 def known_differences():
-    lines = (HERE / "known.txt").read_text().splitlines()
-    known = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    if any("*" in name for name in known):
-        raise SystemExit("known.txt: a difference is known by the name of its question, not by a pattern")
+    """The names of the questions whose answers are known to differ: the first column of the table in the docs."""
+    rows = [line for line in KNOWN.read_text().splitlines() if line.startswith("| `")]
+    known = []
+    for row in rows:
+        found = re.fullmatch(r"\| `([a-z-]+/[a-z0-9-]+)` \| (\S.*) \|", row)
+        if not found:
+            raise SystemExit(f"{KNOWN.name}: neither the name of a question, without a pattern, nor its reason: {row}")
+        known.append(found[1])
+    if len(known) != len(set(known)):
+        raise SystemExit(f"{KNOWN.name}: a difference stands there twice")
+    if len(known) > KNOWN_MAX:
+        raise SystemExit(f"{KNOWN.name}: {len(known)} differences are known, where {KNOWN_MAX} are allowed")
     return known
 
 
@@ -238,7 +256,7 @@ def main():
     files = {name.split("/")[0] for name in questions}
     stale = [name for name in known if name not in differing and (name.split("/")[0] in files or not wanted.files)]
     for name in stale:
-        print(f"{name}: known.txt has it, but it does not differ or is not asked")
+        print(f"{name}: {KNOWN.name} has it, but it does not differ or is not asked")
     new = [name for name in differing if name not in known]
     print(f"{len(questions)} questions: {len(differing) - len(new)} known differences, {len(new)} others, "
           f"{len(stale)} known ones that are no more")

@@ -3,14 +3,15 @@
 #
 #   KUBE_BIN=DIR e2e/conformance/run.sh [FILE...]
 #
-# KUBE_BIN has etcd and kube-apiserver (what hack/deps.sh prints). $SERVE is a built `--example serve` of apiserver/, if not
-# that of the target directory. ask.py says what FILE is, and what the exit status.
+# KUBE_BIN has etcd, kube-apiserver and kubectl (what hack/deps.sh prints). $SERVE is a built `--example serve` of
+# apiserver/, if not that of the target directory. ask.py says what FILE is, and what the exit status.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
 
 [[ -n ${SERVER:-} ]] || exec "$root/apiserver/hack/real-api-server.sh" "$here/run.sh" "$@"
 
+PATH=$KUBE_BIN:$PATH
 serve=${SERVE:-${CARGO_TARGET_DIR:-$root/target}/debug/examples/serve}
 [[ -x $serve ]] || { echo "not there: $serve; cargo build -p embedded-apiserver --example serve" >&2; exit 2; }
 dir=$(mktemp -d)

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::support::operator::{Operator, Resting, Setting};
-use crate::support::{Scenario, Space, audit, eventually, last, placed_on};
+use crate::support::{Scenario, Space, audit, eventually, ground, last, placed_on};
 
 /// No life has more writes than this.
 const WRITES_MAX: usize = 80;
@@ -157,6 +157,9 @@ async fn mark_one(scenario: &Scenario) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_a_daemons_life_duplicates_and_leaks_nothing() {
+    if !ground::rests("a crash at every write") {
+        return;
+    }
     let mut killings = Killings::begin("crash").await;
     let _soon = Setting::set("healthyAfterSeconds", 0);
     let here = mark_one(&killings.scenario).await;
@@ -194,6 +197,9 @@ async fn roll(space: Space) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_a_replica_rollout_duplicates_and_leaks_nothing() {
+    if !ground::rests("a crash at every write") {
+        return;
+    }
     let mut killings = Killings::begin("crash-roll").await;
     let _soon = Setting::set("healthyAfterSeconds", 0);
     let resting = Resting::begin();

@@ -72,8 +72,8 @@ async fn an_unhealthy_replica_is_replaced_start_first_and_an_unhealthy_daemon_ma
     assert_eq!(containers[0].health_status, HealthStatus::Healthy);
     let (replica, daemon) = (&web[0], &agents[0]);
     tokio::join!(
-        scenario.inside(replica, "main", "touch /tmp/sick"),
-        scenario.inside(daemon, "main", "touch /tmp/sick"),
+        scenario.fall_ill(replica, "main"),
+        scenario.fall_ill(daemon, "main"),
     );
     let sick = [replica.name_any(), daemon.name_any()];
     let (web_now, agents_now) = tokio::join!(

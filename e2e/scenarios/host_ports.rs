@@ -12,7 +12,7 @@ use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 
 use crate::support::history::{History, stopped};
-use crate::support::{Scenario, WORKLOAD, eventually, placed_on};
+use crate::support::{Scenario, WORKLOAD, eventually, ground, placed_on};
 
 /// The host port; nothing else on a node has it.
 const PORT: u16 = 18_080;
@@ -52,6 +52,9 @@ async fn answers(address: &str, who: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_port_is_reachable_and_the_next_task_gets_it_when_the_first_has_stopped() {
+    if !ground::runs_containers("a port that answers") {
+        return;
+    }
     let scenario = Scenario::begin("ports").await;
     let instance = scenario.instance_names().await.remove(0);
     let node = Api::<Node>::all(scenario.client.clone())

@@ -1,6 +1,7 @@
 //! One file per behaviour.
 
 mod api;
+mod circuit_breaker;
 mod constraint;
 mod containers;
 mod crash;

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::support::history::{History, Seen, tasks_on};
-use crate::support::{Scenario, WORKLOAD, cluster, eventually, last, names, placed_on};
+use crate::support::{Scenario, WORKLOAD, cluster, eventually, ground, last, names, placed_on};
 
 /// What a task of the scenario takes.
 const TASK_CPU: i64 = 200;
@@ -78,7 +78,7 @@ async fn refused(scenario: &Scenario, instance: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_replica_runs_elsewhere_and_a_refused_daemon_tries_again() {
-    if !cluster::controls_nodes("a kubelet that refuses Pods") {
+    if !cluster::controls_nodes("a kubelet that refuses Pods") || !ground::runs_containers("a static Pod") {
         return;
     }
     let scenario = Scenario::begin("refused").await;

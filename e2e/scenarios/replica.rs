@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
+use crate::support::operator::Setting;
 use crate::support::{Scenario, cluster, eventually, placed_on, wanted};
 
 fn scale(scenario: &Scenario, service: &str, count: usize) {
@@ -65,6 +66,7 @@ fn names(tasks: &[Task]) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_desired_count_is_followed_evenly_over_the_zones_and_every_start_and_stop_is_told() {
     let scenario = Scenario::begin("scale").await;
+    let _soon = Setting::set("healthyAfterSeconds", 1);
     let zones = zones(&scenario).await;
     scenario.definition("web", 1, 64, json!({})).await;
     scenario.service("web", "web", json!({ "desiredCount": 6 })).await;

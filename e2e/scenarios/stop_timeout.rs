@@ -1,8 +1,8 @@
 //! A task that takes its whole stopTimeout keeps its share until it is STOPPED; others start around it. (HRM-9, RES-8)
 
-use std::time::Duration;
-
 use ecs_operator::api::{ContainerInstance, EcsService, LastStatus, Task};
+use ecs_operator::runtime::source;
+use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::api::Api;
 use serde_json::json;
@@ -35,7 +35,7 @@ async fn a_stopping_task_keeps_its_share_and_others_start_around_it() {
     let deaf = scenario.running("deaf", 1, 90).await[0].name_any();
     let tasks = History::<Task>::begin(scenario.api()).await;
     let instances = History::<ContainerInstance>::begin(Api::all(scenario.client.clone())).await;
-    let told = std::time::Instant::now();
+    let told = source::now();
     scenario
         .patch::<EcsService>("deaf", json!({ "spec": { "desiredCount": 0 } }))
         .await;
@@ -66,8 +66,11 @@ async fn a_stopping_task_keeps_its_share_and_others_start_around_it() {
 
     let running = scenario.running("next", 3, 120).await;
     assert!(running.iter().all(|t| placed_on(t) == name));
-    let took = told.elapsed();
-    assert!(took > Duration::from_secs(50), "STOPPED after {took:?} only");
+    let took = source::now().duration_since(told);
+    assert!(
+        took > SignedDuration::from_secs(50),
+        "STOPPED after {took:?} only"
+    );
     let tasks = tasks.until_now().await;
     let end = stopped(&tasks, &deaf).expect("it has STOPPED");
     let instances = instances.until_now().await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::Scenario;
 use crate::support::audit_log::{AuditLog, tally};
+use crate::support::operator::Setting;
 
 /// Tasks of the service put on each instance at once.
 const PER_INSTANCE: usize = 4;
@@ -62,6 +63,7 @@ async fn a_start_takes_two_writes_a_task_and_its_part_of_those_that_tasks_share(
         return;
     }
     let scenario = Scenario::begin("writes").await;
+    let _soon = Setting::set("healthyAfterSeconds", 1);
     let instances = scenario.instance_names().await.len();
     scenario.definition("web", 1, 16, json!({})).await;
     let spread = json!([{ "type": "spread", "field": "instanceId" }]);

@@ -1,5 +1,5 @@
-//! The harness of `e2e/cluster`: nodes that can be added, killed and returned. It needs root, for namespaces, mounts and
-//! cgroups.
+//! Nodes that can be added, killed and returned: those of the harness of `e2e/cluster`, which needs root for namespaces,
+//! mounts and cgroups, or those of local mode.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::ground::{is_local, machine_command, new_name};
+
 /// Whether this is a cluster of the harness; says on standard error what is left out if not.
 pub(crate) fn controls_nodes(scenario: &str) -> bool {
-    let controlled = std::env::var_os("ECS_CLUSTER").is_some();
+    let controlled = is_local() || std::env::var_os("ECS_CLUSTER").is_some();
     if !controlled {
         eprintln!("left out: {scenario} adds or kills nodes, which needs the harness of e2e/cluster");
     }
@@ -23,12 +25,11 @@ fn harness_command(arguments: &[&str]) -> Command {
     command
 }
 
-fn harness(arguments: &[&str]) -> String {
-    let output = harness_command(arguments)
-        .output()
-        .expect("cannot run e2e/cluster/cluster.sh");
+/// Runs a command about nodes and gives what it says.
+fn done(mut command: Command) -> String {
+    let output = command.output().expect("cannot run what controls nodes");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cluster.sh {arguments:?}: {errors}");
+    assert!(output.status.success(), "{command:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -40,7 +41,12 @@ pub(crate) struct Added {
 impl Added {
     /// Adds a node and waits until it is Ready.
     pub(crate) fn begin() -> Self {
-        let name = harness(&["add-node"]);
+        if !is_local() {
+            let name = done(harness_command(&["add-node"]));
+            return Self { name };
+        }
+        let name = new_name();
+        done(machine_command(&["add", &name]));
         Self { name }
     }
 
@@ -51,6 +57,9 @@ impl Added {
 
 impl Drop for Added {
     fn drop(&mut self) {
+        if is_local() {
+            return quietly(machine_command(&["remove", &self.name]));
+        }
         // powered off for good; the Node object would stay
         quietly(harness_command(&["remove-node", &self.name]));
         let mut delete = Command::new("kubectl");
@@ -81,7 +90,15 @@ impl Off {
             Loss::Power => "kill-node",
             Loss::Kubelet => "stop-kubelet",
         };
-        harness(&[verb, name]);
+        let fault = match loss {
+            Loss::Power => "--fault=power-off",
+            Loss::Kubelet => "--fault=kubelet-dead",
+        };
+        done(if is_local() {
+            machine_command(&["break", fault, name])
+        } else {
+            harness_command(&[verb, name])
+        });
         let name = name.to_owned();
         Self { name, loss }
     }
@@ -93,7 +110,11 @@ impl Drop for Off {
             Loss::Power => "start-node",
             Loss::Kubelet => "start-kubelet",
         };
-        quietly(harness_command(&[verb, &self.name]));
+        quietly(if is_local() {
+            machine_command(&["mend", &self.name])
+        } else {
+            harness_command(&[verb, &self.name])
+        });
     }
 }
 

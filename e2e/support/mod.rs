@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod audit_log;
 pub(crate) mod cluster;
+pub(crate) mod ground;
 pub(crate) mod history;
 pub(crate) mod node;
 pub(crate) mod operator;
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use ecs_operator::api::{ContainerInstance, LastStatus, Task};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 
+pub(crate) use ground::client;
 pub(crate) use scenario::Scenario;
 pub(crate) use space::{MADE_HERE, Space};
 
@@ -26,13 +28,6 @@ pub(crate) const WORKLOAD: &str = "localhost/ecs-e2e/workload:1";
 const POLL: Duration = Duration::from_millis(100);
 /// Longest time between two looks.
 const POLL_MAX: Duration = Duration::from_secs(1);
-
-/// A client of the cluster that KUBECONFIG names.
-pub(crate) async fn client() -> Client {
-    Client::try_default()
-        .await
-        .expect("KUBECONFIG must name a cluster; run hack/test.sh")
-}
 
 /// Waits until `look` gives something; panics with what it last said when the deadline passes.
 pub(crate) async fn eventually<T, F>(what: &str, seconds: u64, mut look: impl FnMut() -> F) -> T

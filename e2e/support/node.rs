@@ -84,7 +84,7 @@ impl Simulated {
     /// Makes it Ready, of the size of a real one; the moment before.
     pub(crate) async fn ready(&self) -> Instant {
         let amounts = json!({ "cpu": "2", "memory": "8Gi", "pods": "110" });
-        let now = jiff::Timestamp::now().to_string();
+        let now = ecs_operator::runtime::source::now().to_string();
         let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "simulated",
             "lastHeartbeatTime": now, "lastTransitionTime": now });
         let status =

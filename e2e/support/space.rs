@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::ground::{is_local, sick, teach};
 use super::{WORKLOAD, cluster, eventually, last, names, placed_on, wanted};
 
 /// Label of the namespaces that scenarios make.
@@ -33,11 +34,11 @@ impl Space {
             .create(&PostParams::default(), &object)
             .await
             .unwrap();
-        // no Pod is admitted before
+        // no Pod is admitted before; local mode admits without
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
         eventually("the namespace has its service account", 60, || async {
-            let found = accounts.get_opt("default").await.unwrap();
-            found.map(drop).ok_or_else(String::new)
+            let found = accounts.get_opt("default").await.unwrap().map(drop);
+            found.or(is_local().then_some(())).ok_or_else(String::new)
         })
         .await;
         Self {
@@ -53,7 +54,7 @@ impl Space {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    pub(crate) async fn create<K>(&self, object: Value) -> K
+    pub(crate) async fn create<K>(&self, mut object: Value) -> K
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -61,6 +62,9 @@ impl Space {
             + DeserializeOwned
             + Serialize,
     {
+        if is_local() {
+            teach(&mut object);
+        }
         let object: K = serde_json::from_value(object).unwrap();
         self.api::<K>()
             .create(&PostParams::default(), &object)
@@ -121,6 +125,17 @@ impl Space {
         let pod = pod.expect("the task has a Pod").name;
         let whose = ["--namespace", &self.namespace, "--container", container];
         cluster::kubectl(&[&["exec", &pod][..], &whose, &["--", "sh", "-c", line]].concat()).await
+    }
+
+    /// Lets the health checks fail of a container that is sick once it finds the file `/tmp/sick`.
+    pub(crate) async fn fall_ill(&self, task: &Task, container: &str) {
+        if is_local() {
+            let pod = task.status.as_ref().and_then(|s| s.pod.clone());
+            let pod = pod.expect("the task has a Pod").name;
+            self.patch::<Pod>(&pod, sick(container)).await;
+        } else {
+            self.inside(task, container, "touch /tmp/sick").await;
+        }
     }
 
     /// The version of the API server: whatever happened up to now has no higher one.

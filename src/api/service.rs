@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Allocation, Condition, DEFAULT_CLUSTER, Deployment, LaunchType, PlacementConstraint, PlacementFailure,
-    PlacementStrategy, SchedulingStrategy, StopMark, Tag, rules,
+    PlacementStrategy, SchedulingStrategy, ServiceDeployment, StopMark, Tag, ThresholdConfiguration, rules,
 };
 
 /// A service: `desiredCount` tasks (REPLICA) or one on each eligible instance (DAEMON).
@@ -82,6 +82,13 @@ use super::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "Steady state"
+    ),
+    printcolumn(
+        name = "Revision",
+        type_ = "string",
+        json_path = ".status.deployments[0].taskDefinition",
+        description = "Task definition of the primary deployment",
+        priority = 1
     ),
     printcolumn(
         name = "Cluster",
@@ -274,18 +281,27 @@ pub struct DeploymentConfiguration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub minimum_healthy_percent: Option<i64>,
-    /// Whether a deployment whose tasks keep failing is given up. (CB-1)
+    /// Whether a deployment whose tasks keep failing is given up, and the last one that worked restored. (CB-1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_circuit_breaker: Option<DeploymentCircuitBreaker>,
 }
 
-/// When to give a deployment up. Both members are required. (CB-1, VAL-12)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// When to give a deployment up. `enable` and `rollback` are required. (CB-1, VAL-12)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct DeploymentCircuitBreaker {
-    /// Whether failing deployments are given up.
+    /// Whether a deployment fails when too many of its tasks never reach RUNNING or, once one of them runs, are stopped
+    /// for failed health checks. No more tasks of it are started then. (CB-4, CB-5, CB-9)
     pub enable: bool,
-    /// Whether the last completed deployment is restored then.
+    /// Whether the last completed deployment is restored then. `spec.taskDefinition` is not changed: status.deployments
+    /// says what was restored and why, and another value there or of forceNewDeployment starts anew. (CB-10)
     pub rollback: bool,
+    /// Whether a task that becomes healthy clears the count of failures. Default true. (CB-6)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_on_healthy_task: Option<bool>,
+    /// How many failures are too many. Default 50 percent of the desired count, at least 3 and at most 200. (CB-2, CB-3)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_configuration: Option<ThresholdConfiguration>,
 }
 
 /// What the operator observed of a service, and what it decided. Written by the ledger alone.
@@ -310,11 +326,16 @@ pub struct EcsServiceStatus {
     /// Label selector of the service's tasks, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// The PRIMARY deployment first, then ACTIVE ones, newest first. (DEP-2)
+    /// The PRIMARY deployment first, then ACTIVE ones, newest first: those that have tasks and, while the PRIMARY is not
+    /// completed, the one that it can be rolled back to or was rolled back from. (DEP-2, CB-10)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub deployments: Vec<Deployment>,
+    /// The last 10 deployments and what became of them, newest first. (DEP-8)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub service_deployments: Vec<ServiceDeployment>,
     /// The last 100 events, newest first. (EVT-1)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

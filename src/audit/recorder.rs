@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt};
@@ -19,6 +18,7 @@ use tracing::{debug, warn};
 
 use super::history::{Event, History, Kind, Record};
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task};
+use crate::runtime::source;
 
 /// Objects a list page holds.
 const PAGE: u32 = 500;
@@ -166,7 +166,7 @@ async fn now(api: &Api<DynamicObject>) -> Option<u64> {
 }
 
 fn record(kind: Kind, event: Event, version: u64, object: Option<Value>, note: Option<String>) -> Record {
-    let at = event.is_write().then(Timestamp::now);
+    let at = event.is_write().then(source::now);
     Record {
         version,
         event,

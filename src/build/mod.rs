@@ -33,6 +33,6 @@ pub use demand::demand;
 pub use effective::effective_request;
 pub use names::container_names;
 pub use owner::{Owner, named_for, owner};
-pub use pod::{PodInput, held, pod, pod_labels, pod_name};
+pub use pod::{POD_LABELS, PodInput, held, pod, pod_labels, pod_name};
 pub use status::{EssentialExit, Observed, PodObservation, observe};
 pub use unsupported::{Refusals, unsupported};

@@ -16,37 +16,17 @@ pub fn of_cluster(spec: &EcsClusterSpec) -> Vec<String> {
     )]
 }
 
-/// Members of an EcsService without effect, each a sentence that says what happens instead. (CB-1, AZ-1, SVC-12)
+/// Members of an EcsService without effect, each a sentence that says what happens instead. (AZ-1)
 #[must_use]
 pub fn of_service(spec: &EcsServiceSpec) -> Vec<String> {
-    let breaker = spec
-        .deployment_configuration
-        .as_ref()
-        .and_then(|d| d.deployment_circuit_breaker.as_ref())
-        .is_some_and(|breaker| breaker.enable);
-    let balanced = spec.availability_zone_rebalancing == Some(AvailabilityZoneRebalancing::Enabled);
-    let grace = spec.health_check_grace_period_seconds.is_some_and(|s| s > 0);
-    [
-        (
-            breaker,
-            "deploymentConfiguration.deploymentCircuitBreaker is not supported yet: a deployment whose tasks fail is \
-             tried on, with growing pauses; name the former task definition to go back.",
-        ),
-        (
-            balanced,
-            "availabilityZoneRebalancing is not supported yet: running tasks are not moved between zones; new ones \
-             go where placementStrategy says.",
-        ),
-        (
-            grace,
-            "healthCheckGracePeriodSeconds is not supported yet: health checks count from the start of a task; give a \
-             slow container a healthCheck.startPeriod.",
-        ),
+    if spec.availability_zone_rebalancing != Some(AvailabilityZoneRebalancing::Enabled) {
+        return Vec::new();
+    }
+    vec![
+        "availabilityZoneRebalancing is not supported yet: running tasks are not moved between zones; new ones go \
+         where placementStrategy says."
+            .to_owned(),
     ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .map(|(_, text)| text.to_owned())
-    .collect()
 }
 
 #[cfg(test)]
@@ -71,20 +51,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_sets_without_effect_is_named_cb_1_az_1_svc_12() {
+    fn what_a_service_sets_without_effect_is_named_az_1() {
         let set = service(json!({
             "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
             "availabilityZoneRebalancing": "ENABLED",
             "healthCheckGracePeriodSeconds": 30,
         }));
-        assert_eq!(
-            members(&of_service(&set)),
-            [
-                "deploymentConfiguration.deploymentCircuitBreaker",
-                "availabilityZoneRebalancing",
-                "healthCheckGracePeriodSeconds"
-            ]
-        );
+        assert_eq!(members(&of_service(&set)), ["availabilityZoneRebalancing"]);
         assert!(
             of_service(&set)
                 .iter()

@@ -119,6 +119,9 @@ pub fn held(task: &TaskSpec) -> bool {
     task.service.as_ref().is_none_or(|service| service.daemon)
 }
 
+/// All labels of ours that Pods of tasks have.
+pub const POD_LABELS: [&str; 4] = [labels::CLUSTER, labels::TASK, labels::SERVICE, labels::HOLD];
+
 /// Our labels on the Pod of a task, on which budgets and selectors rest.
 #[must_use]
 pub fn pod_labels(task: &Task) -> BTreeMap<String, String> {

@@ -3,9 +3,13 @@
 use crate::api::conditions::State;
 use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 
+/// Whether health checks pass; a task without them has no such condition.
+pub const HEALTHY: &str = "Healthy";
+
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
+/// `Healthy`: whether health checks pass, once there was a result.
 #[must_use]
-pub fn states(task: &Task, status: &TaskStatus) -> [(&'static str, State); 2] {
+pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
         Some(instance) => State::yes("Bound", &format!("bound to container instance {instance}")),
         None => State::no(
@@ -13,7 +17,28 @@ pub fn states(task: &Task, status: &TaskStatus) -> [(&'static str, State); 2] {
             "the operator places the tasks of services only, run-once tasks not yet: set spec.containerInstance",
         ),
     };
-    [("Placed", placed), ("Ready", ready(task, status))]
+    let always = [("Placed", placed), ("Ready", ready(task, status))];
+    let healthy = healthy(status).map(|state| (HEALTHY, state));
+    always.into_iter().chain(healthy).collect()
+}
+
+/// What the health checks say; its time is that from which they say so. (TASK-16)
+fn healthy(status: &TaskStatus) -> Option<State> {
+    let known = status.conditions.iter().any(|c| c.type_ == HEALTHY);
+    match (status.last_status, status.health_status) {
+        (LastStatus::Running, HealthStatus::Healthy) => Some(State::yes("Passing", "all health checks pass")),
+        (LastStatus::Running, HealthStatus::Unhealthy) => Some(State::no(
+            "Failing",
+            "the health check of an essential container fails",
+        )),
+        (LastStatus::Running, HealthStatus::Unknown) if known => {
+            Some(State::no("NoResult", "there is no result of the health checks"))
+        }
+        (last, _) if last > LastStatus::Running && known => {
+            Some(State::no("Stopped", "the task runs no more"))
+        }
+        _ => None,
+    }
 }
 
 fn ready(task: &Task, status: &TaskStatus) -> State {
@@ -116,6 +141,36 @@ mod tests {
         assert_eq!(
             ready(json!({ "lastStatus": "STOPPED", "stoppedReason": "OutOfcpu" })),
             "False Stopped: OutOfcpu"
+        );
+    }
+
+    #[test]
+    fn since_when_health_checks_pass_is_told_of_tasks_that_have_some_task_16() {
+        let task: Task = serde_json::from_value(json!({
+            "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+            "spec": { "taskDefinition": "web:1", "containerInstance": "n1" },
+        }))
+        .unwrap();
+        let mut status = TaskStatus::default();
+        let mut at = |second: i64, last, health| {
+            (status.last_status, status.health_status) = (last, health);
+            let now = jiff::Timestamp::from_second(second).unwrap();
+            status.conditions = merge(&status.conditions, &states(&task, &status), None, now);
+            let found = status.conditions.iter().find(|c| c.type_ == HEALTHY)?;
+            Some((found.status.clone(), found.last_transition_time.0.as_second()))
+        };
+        let says = |status: &str, second| Some((status.to_owned(), second));
+        assert_eq!(at(1, LastStatus::Running, HealthStatus::Unknown), None);
+        assert_eq!(at(2, LastStatus::Running, HealthStatus::Healthy), says("True", 2));
+        assert_eq!(at(3, LastStatus::Running, HealthStatus::Healthy), says("True", 2));
+        assert_eq!(
+            at(4, LastStatus::Running, HealthStatus::Unhealthy),
+            says("False", 4)
+        );
+        assert_eq!(at(5, LastStatus::Running, HealthStatus::Healthy), says("True", 5));
+        assert_eq!(
+            at(6, LastStatus::Stopped, HealthStatus::Healthy),
+            says("False", 6)
         );
     }
 

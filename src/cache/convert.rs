@@ -10,7 +10,8 @@ use kube::core::{Selector, SelectorExt};
 
 use super::store::{key_of, version_of};
 use crate::api::{self, TaskDefinitionState};
-use crate::build;
+use crate::build::{self, task_conditions};
+use crate::domain::deployment::CircuitBreaker;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
@@ -172,6 +173,23 @@ fn strategy(wanted: &PlacementStrategy) -> Option<Strategy> {
     })
 }
 
+/// A circuit breaker with ECS's defaults for what it does not say. (CB-1, CB-3)
+fn circuit_breaker(wanted: &api::DeploymentCircuitBreaker) -> CircuitBreaker {
+    CircuitBreaker {
+        enable: wanted.enable,
+        rollback: wanted.rollback,
+        reset_on_healthy_task: wanted.reset_on_healthy_task.unwrap_or(true),
+        threshold: wanted.threshold_configuration.clone().unwrap_or_default(),
+    }
+}
+
+/// Since when the health checks of a task pass, as its condition says.
+fn healthy_since(status: &api::TaskStatus) -> Option<Timestamp> {
+    let mut conditions = status.conditions.iter();
+    let healthy = conditions.find(|c| c.type_ == task_conditions::HEALTHY && c.status == "True")?;
+    Some(healthy.last_transition_time.0)
+}
+
 /// An EcsService.
 #[must_use]
 pub fn service(object: &api::EcsService) -> Service {
@@ -196,10 +214,17 @@ pub fn service(object: &api::EcsService) -> Service {
         forced: spec.force_new_deployment.clone(),
         minimum_healthy_percent: at_least_zero(percent.minimum_healthy_percent.unwrap_or(minimum)),
         maximum_percent: at_least_zero(percent.maximum_percent.unwrap_or(maximum)),
+        circuit_breaker: percent
+            .deployment_circuit_breaker
+            .as_ref()
+            .map(circuit_breaker)
+            .unwrap_or_default(),
+        health_check_grace_period_seconds: at_least_zero(spec.health_check_grace_period_seconds.unwrap_or(0)),
         constraints: expressions(&spec.placement_constraints),
         distinct_instance: spec.placement_constraints.iter().any(distinct),
         strategies: spec.placement_strategy.iter().filter_map(strategy).collect(),
         deployments: status.deployments,
+        history: status.service_deployments,
         allocations: status.allocations,
         stopping: status.stopping,
         observed_task_version: status
@@ -257,10 +282,11 @@ pub fn task(object: &api::Task) -> Task {
             status.last_status
         },
         health: status.health_status,
+        healthy_since: healthy_since(&status),
         started_at: time(status.started_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),
         stop_code: status.stop_code.or(spec.stop_code),
-        held_up: build::task_conditions::held_up(&status)
+        held_up: task_conditions::held_up(&status)
             .filter(|_| status.last_status < LastStatus::Running)
             .map(|(container, reason)| HeldUp {
                 container: container.to_owned(),
@@ -308,6 +334,47 @@ mod tests {
         let set = json!({ "taskDefinition": "web", "desiredCount": 1,
             "deploymentConfiguration": { "minimumHealthyPercent": 50 } });
         assert_eq!(percent(set), (50, 200), "each has its own default");
+    }
+
+    #[test]
+    fn a_circuit_breaker_has_ecs_defaults_for_what_it_does_not_say_cb_1_cb_2_cb_6() {
+        let breaker = |configuration: serde_json::Value| {
+            let spec = json!({ "taskDefinition": "web", "desiredCount": 10, "deploymentConfiguration": configuration });
+            let mut object = api::EcsService::new("web", serde_json::from_value(spec).unwrap());
+            object.metadata.namespace = Some("shop".to_owned());
+            let found = service(&object).circuit_breaker;
+            let threshold = found.threshold(10);
+            (
+                found.enable,
+                found.rollback,
+                found.reset_on_healthy_task,
+                threshold,
+            )
+        };
+        assert_eq!(breaker(json!({})), (false, false, true, 5));
+        let on = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } });
+        assert_eq!(breaker(on), (true, true, true, 5));
+        let count = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false,
+            "resetOnHealthyTask": false, "thresholdConfiguration": { "type": "COUNT", "value": 1 } } });
+        assert_eq!(breaker(count), (true, false, false, 1));
+        let percent = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false,
+            "thresholdConfiguration": { "value": 80 } } });
+        assert_eq!(breaker(percent), (true, false, true, 8));
+    }
+
+    #[test]
+    fn since_when_a_task_is_healthy_stands_in_its_condition_cb_6() {
+        let since = |status: &str| {
+            let object = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+                "spec": { "taskDefinition": "web:1" },
+                "status": { "lastStatus": "RUNNING", "healthStatus": "HEALTHY", "conditions": [
+                    { "type": "Healthy", "status": status, "reason": "R", "message": "",
+                        "lastTransitionTime": "1970-01-01T00:01:00Z" } ] },
+            }));
+            task(&object.unwrap()).healthy_since.map(Timestamp::as_second)
+        };
+        assert_eq!((since("True"), since("False")), (Some(60), None));
     }
 
     #[test]

@@ -178,19 +178,20 @@ impl Cache {
         }
     }
 
-    /// What Pods on a node take that have no entry in this ledger, asked for by task and uid: those that are not ours,
-    /// copies of ours, and any of ours that runs without a share. (I1)
-    pub fn foreign(&self, node: &str, reserved: impl Fn(&Key, &str) -> bool) -> Resources {
-        let pods = self.pods.group(node);
-        let foreign = pods.iter().filter(|pod| !node::pod_ended(pod)).filter(|pod| {
+    /// What Pods on a node take beyond their shares in this ledger, asked for by task and uid: those that are not ours,
+    /// copies of ours, any of ours that runs without a share, and what one of ours asks for above its share since it was
+    /// resized or injected into. (I1)
+    pub fn foreign(&self, node: &str, share: impl Fn(&Key, &str) -> Option<Resources>) -> Resources {
+        let mut foreign = Resources::default();
+        for pod in self.pods.group(node).iter().filter(|pod| !node::pod_ended(pod)) {
+            let Some(taken) = pod.spec.as_ref().map(effective_request) else {
+                continue;
+            };
             let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-            !owner(pod).is_some_and(|owner| reserved(&Key::new(namespace, owner.task), owner.uid))
-        });
-        let requests: Vec<Resources> = foreign
-            .filter_map(|pod| pod.spec.as_ref())
-            .map(effective_request)
-            .collect();
-        Resources::sum(&requests)
+            let share = owner(pod).and_then(|owner| share(&Key::new(namespace, owner.task), owner.uid));
+            foreign.add(&share.map_or_else(|| taken.clone(), |share| taken.excess_over(&share)));
+        }
+        foreign
     }
 }
 
@@ -232,8 +233,24 @@ mod tests {
     fn foreign(pod: &Value) -> i64 {
         let cache = Cache::default();
         cache.pods.put(serde_json::from_value(pod.clone()).unwrap());
-        let reserved = |task: &Key, uid: &str| *task == Key::new("shop", "t1") && uid == "aaaaaaaa-1";
-        cache.foreign("n1", reserved).cpu
+        let share = |task: &Key, uid: &str| {
+            let has = *task == Key::new("shop", "t1") && uid == "aaaaaaaa-1";
+            has.then(|| Resources {
+                cpu: 512,
+                pods: 1,
+                ..Resources::default()
+            })
+        };
+        cache.foreign("n1", share).cpu
+    }
+
+    #[test]
+    fn what_a_resized_pod_asks_for_above_its_share_is_foreign_i1() {
+        let mut resized = pod("t1-aaaaaaaa", "aaaaaaaa-1");
+        resized["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("1500m");
+        assert_eq!(foreign(&resized), 1024);
+        resized["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("100m");
+        assert_eq!(foreign(&resized), 0, "its share stays its share");
     }
 
     #[test]

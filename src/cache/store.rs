@@ -4,7 +4,7 @@
 //! made, and an older watch event that comes after it changes nothing. (Versions of one kind are comparable since
 //! Kubernetes 1.35.)
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use crate::plan::world::Key;
 
-/// Uids of deleted objects that are remembered, so that a late answer does not bring one back.
+/// Deleted objects that are remembered, by uid and the version of their end, so that a late answer does not bring one back.
+/// One that only left what is watched has later versions, and comes back with them.
 const GONE_MAX: usize = 10_000;
 
 /// Groups objects, such as Pods by node.
@@ -43,7 +44,7 @@ struct Inner<K> {
     /// What listeners last heard of objects that an answer has changed since.
     untold: BTreeMap<Key, Option<Arc<K>>>,
     grouped: BTreeMap<String, BTreeSet<Key>>,
-    gone: HashSet<String>,
+    gone: HashMap<String, u64>,
     gone_order: VecDeque<String>,
     version: u64,
     synced: bool,
@@ -83,7 +84,7 @@ impl<K: Resource> Store<K> {
             objects: BTreeMap::new(),
             untold: BTreeMap::new(),
             grouped: BTreeMap::new(),
-            gone: HashSet::new(),
+            gone: HashMap::new(),
             gone_order: VecDeque::new(),
             version: 0,
             synced: false,
@@ -186,8 +187,8 @@ impl<K: Resource> Store<K> {
 
     /// Takes out an object that a watch says is deleted.
     pub fn remove(&self, object: &K) -> Option<Change<K>> {
-        self.write()
-            .remove(&key_of(object), object.meta().uid.as_deref(), self.index)
+        let (uid, version) = (object.meta().uid.as_deref(), version_of(object));
+        self.write().remove(&key_of(object), uid, version, self.index)
     }
 
     /// Takes in a consistent list at `version`: what is not in it and not newer than it is gone. A list older than
@@ -206,7 +207,7 @@ impl<K: Resource> Store<K> {
             .map(|(key, _)| key.clone())
             .collect();
         for key in absent {
-            changes.extend(inner.remove(&key, None, self.index));
+            changes.extend(inner.remove(&key, None, version, self.index));
         }
         if restored {
             inner.objects.clear();
@@ -234,8 +235,8 @@ impl<K: Resource> Inner<K> {
     }
 
     fn is_gone(&self, object: &K) -> bool {
-        let uid = object.meta().uid.as_ref();
-        uid.is_some_and(|uid| self.gone.contains(uid))
+        let end = object.meta().uid.as_ref().and_then(|uid| self.gone.get(uid));
+        end.is_some_and(|end| version_of(object) <= *end)
     }
 
     fn answered(&mut self, object: Arc<K>, index: Index<K>) -> Option<Change<K>> {
@@ -286,7 +287,8 @@ impl<K: Resource> Inner<K> {
         self.objects.insert(key, object);
     }
 
-    fn remove(&mut self, key: &Key, uid: Option<&str>, index: Index<K>) -> Option<Change<K>> {
+    /// Takes out an object that ended at a version.
+    fn remove(&mut self, key: &Key, uid: Option<&str>, end: u64, index: Index<K>) -> Option<Change<K>> {
         let known = self.objects.get(key)?;
         let known_uid = known.meta().uid.clone().unwrap_or_default();
         if uid.is_some_and(|uid| uid != known_uid) {
@@ -295,7 +297,8 @@ impl<K: Resource> Inner<K> {
         self.ungroup(key, index);
         self.untold.remove(key);
         let object = self.objects.remove(key)?;
-        if self.gone.insert(known_uid.clone()) {
+        let end = end.max(version_of(object.as_ref()));
+        if self.gone.insert(known_uid.clone(), end).is_none() {
             self.gone_order.push_back(known_uid);
         }
         if self.gone_order.len() > GONE_MAX
@@ -405,6 +408,18 @@ mod tests {
         );
         assert_eq!(store.group("2").len(), 1);
         assert!(store.group("1").is_empty());
+    }
+
+    #[test]
+    fn what_left_the_watch_by_its_labels_comes_back_with_them() {
+        let store = store();
+        store.put(object("a", "1", 10));
+        assert!(store.remove(&object("a", "1", 12)).is_some());
+        assert!(
+            store.put(object("a", "1", 13)).is_some(),
+            "later than its end: it had none"
+        );
+        assert_eq!(version(&store, "a"), Some(13));
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct LocalOptions {
     /// How many simulated instances there are at the start. A kept data directory has those that it had.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=20_000))]
     pub instances: u32,
+    /// A YAML file with the instances there are at the start: a list of groups, each with a `name` and, if they are several,
+    /// a `count`, and what else than the flags say: `zones`, `instanceType`, `cpu`, `memory`, `pods`, `gpus`, `labels`, `taints`.
+    #[arg(long, value_name = "FILE", conflicts_with = "instances")]
+    pub instances_from: Option<PathBuf>,
     /// Availability zones of the instances, in turn.
     #[arg(
         long,
@@ -59,7 +63,7 @@ pub struct LocalOptions {
     /// Play the walk-through of the daemon strategy, showing what kubectl would show, and end.
     #[arg(
         long,
-        conflicts_with_all = ["manifests", "data_dir", "instances", "zones", "instance_type", "cpu", "memory", "pods"]
+        conflicts_with_all = ["manifests", "data_dir", "instances", "instances_from", "zones", "instance_type", "cpu", "memory", "pods"]
     )]
     pub tour: bool,
 }

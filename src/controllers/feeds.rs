@@ -215,7 +215,7 @@ impl Wiring {
                 .status
                 .iter()
                 .flat_map(|s| &s.deployments)
-                .map(|d| d.id.clone())
+                .map(|d| (d.id.clone(), d.rollout_state))
                 .collect::<Vec<_>>()
         };
         let same = matches!(change, Change::Put(Some(old), new) if old.metadata.generation == new.metadata.generation

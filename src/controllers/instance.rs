@@ -75,7 +75,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
                 on_cordon: cluster.spec.on_cordon,
                 task: &|key| world.task(key).cloned(),
                 bound: &bound,
-                foreign: &|reserved| cache.foreign(&key.name, reserved),
+                foreign: &|share| cache.foreign(&key.name, share),
                 given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
                 now: world.now,
             };
@@ -107,6 +107,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         Outcome::Gone => None,
         other => return other.certain().map(|_| Action::await_change()),
     };
+    disown(&context, &key.name).await;
     let known = context.cache.instances.named(&key.name);
     if known.is_some_and(|o| {
         o.status
@@ -279,6 +280,21 @@ async fn end_orphans(context: &Context, instance: &str, node_exists: bool) {
     }
 }
 
+/// Takes our labels and our finalizer off Pods that are not ours, such as copies: budgets would count them as tasks or hold
+/// them for ever, and nobody would let them go. What cannot be written now is tried with the next look. (DAEMON-43, PCT-1)
+async fn disown(context: &Context, instance: &str) {
+    for pod in context.cache.pods.group(instance) {
+        let may_be_ours = build::owner(&pod).is_some()
+            || task_of(&pod).is_some_and(|key| {
+                context.cache.tasks.get(&key).is_some()
+                    || pod.finalizers().iter().any(|f| f == finalizers::POD)
+            });
+        if !may_be_ours {
+            context.ledger.disown_pod(&pod).await;
+        }
+    }
+}
+
 /// The Task that a reservation without one is for, if it is still wanted.
 fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Option<TaskSpec> {
     let reference = entry.service.as_ref()?;
@@ -291,7 +307,7 @@ fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Opt
     let deployment = service
         .deployments
         .iter()
-        .find(|d| Some(&d.id) == reference.deployment.as_ref())?;
+        .find(|d| Some(&d.id) == reference.deployment.as_ref() && !d.failed())?;
     let marked = service.stopping.iter().any(|m| m.id == entry.task);
     let wanted = match service.strategy {
         SchedulingStrategy::Daemon => {

@@ -285,6 +285,8 @@ fn words(message: &str) -> (&'static str, &'static str) {
         ("has stopped", "TasksStopped", "Stop"),
         ("steady state", "SteadyState", "Settle"),
         ("deployment completed", "DeploymentCompleted", "Deploy"),
+        ("deployment failed", "DeploymentFailed", "Deploy"),
+        ("rolling back", "DeploymentRollback", "Deploy"),
         ("unable to place", "TaskPlacementFailure", "Place"),
         ("unable to stop or start", "DeploymentBlocked", "Deploy"),
         ("unable to consistently start", "TaskStartImpaired", "Start"),
@@ -320,6 +322,11 @@ mod tests {
                 "(deployment ecs-svc/1) deployment completed.",
                 "DeploymentCompleted",
             ),
+            (
+                "(deployment ecs-svc/1) deployment failed: tasks failed to start.",
+                "DeploymentFailed",
+            ),
+            ("rolling back to deployment ecs-svc/1.", "DeploymentRollback"),
             ("was unable to place a task because no …", "TaskPlacementFailure"),
             (
                 "stopped (task t) because (container-instance i) no longer satisfies the placement constraints of the \

@@ -121,7 +121,7 @@ async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<
             .map(Some)
     };
     let Some(definition) = world.definition(&key.namespace, revision_of(task)) else {
-        return refuse(start_task::undefined(&key, revision_of(task))).await;
+        return refuse(start_task::undefined(&world, &key, revision_of(task))).await;
     };
     let amounts = match &definition.demand {
         Ok(amounts) => amounts.clone(),

@@ -1,5 +1,6 @@
 //! Pure vocabulary: quantities, attributes, expressions. No I/O, clock or randomness in here.
 
+pub mod deployment;
 pub mod expr;
 pub mod records;
 pub mod resources;

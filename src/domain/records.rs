@@ -13,6 +13,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::deployment::*;
 use super::resources::Resources;
 
 /// Format of the ledger in ContainerInstance status that this program writes.
@@ -262,67 +263,37 @@ pub enum SchedulingStrategy {
     Daemon,
 }
 
-/// One revision of a service being or having been rolled out. (DEP-1)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How many failures are too many. (CB-3)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Deployment {
-    /// `ecs-svc/` and 19 digits.
-    pub id: String,
-    /// PRIMARY or ACTIVE. (DEP-2)
-    pub status: DeploymentStatus,
-    /// `family:revision`. (TD-4)
-    pub task_definition: String,
-    /// Name of the TaskDefinition object.
-    pub task_definition_name: String,
-    /// Uid of the TaskDefinition object.
-    pub task_definition_uid: String,
-    /// What `spec.taskDefinition` said when the deployment was made.
-    pub requested: String,
-    /// What `spec.forceNewDeployment` said when the deployment was made.
+#[x_kube(
+    validation = Rule::new("self.type == 'COUNT' || !has(self.value) || self.value <= 100")
+        .message("thresholdConfiguration value must be between 1 and 100 for BOUNDED_PERCENT and UNBOUNDED_PERCENT."),
+    validation = Rule::new("self.type != 'COUNT' || has(self.value)")
+        .message("thresholdConfiguration value is required for type COUNT.")
+)]
+pub struct ThresholdConfiguration {
+    /// What `value` is: BOUNDED_PERCENT (default) of the desired count, at least 3 and at most 200 failures;
+    /// UNBOUNDED_PERCENT of the desired count; or COUNT, that many failures. (CB-3)
+    #[serde(rename = "type", default)]
+    pub type_: ThresholdType,
+    /// 1 to 100 for the percent types, default 50; required for COUNT. Rounded up. (CB-3, VAL-12)
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forced: Option<String>,
-    /// Tasks wanted of this deployment.
-    pub desired_count: i64,
-    /// Tasks of it in RUNNING.
-    pub running_count: i64,
-    /// Tasks of it in PENDING.
-    pub pending_count: i64,
-    /// Consecutive failures. (DEP-4)
-    #[serde(default)]
-    pub failed_tasks: i64,
-    /// IN_PROGRESS, COMPLETED or FAILED. (DEP-3)
-    pub rollout_state: RolloutState,
-    /// Why. (DEP-5)
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout_state_reason: Option<String>,
-    /// When it was made (RFC 3339).
-    pub created_at: String,
-    /// When it last changed state (RFC 3339).
-    pub updated_at: String,
+    #[schemars(range(min = 1, max = 2_147_483_647i64))]
+    pub value: Option<i64>,
 }
 
-/// Whether a deployment is the newest. (DEP-2)
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum DeploymentStatus {
-    /// The newest.
-    #[default]
-    Primary,
-    /// An older one with tasks still running.
-    Active,
-}
-
-/// How far a deployment is. (DEP-3)
+/// What a threshold's value is. (CB-3)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RolloutState {
-    /// Tasks are being started or stopped for it.
+pub enum ThresholdType {
+    /// Percent of the desired count, at least 3 and at most 200.
     #[default]
-    InProgress,
-    /// It reached its steady state.
-    Completed,
-    /// It was given up.
-    Failed,
+    BoundedPercent,
+    /// Percent of the desired count.
+    UnboundedPercent,
+    /// A number of failures.
+    Count,
 }
 
 /// A task id given out for a service, not yet seen as a Task.

@@ -25,8 +25,8 @@ pub struct Bound {
     pub expects_share: bool,
 }
 
-/// Sums what foreign Pods take, given which tasks (key, uid) have a share.
-pub type Foreign<'a> = dyn Fn(&dyn Fn(&Key, &str) -> bool) -> Resources + 'a;
+/// Sums what Pods take beyond their shares, given the share of each task (key, uid) that has one.
+pub type Foreign<'a> = dyn Fn(&dyn Fn(&Key, &str) -> Option<Resources>) -> Resources + 'a;
 
 /// What is known around an instance.
 pub struct Surroundings<'a> {
@@ -38,7 +38,7 @@ pub struct Surroundings<'a> {
     pub task: &'a dyn Fn(&Key) -> Option<std::sync::Arc<Task>>,
     /// Tasks bound to the instance.
     pub bound: &'a [Bound],
-    /// What foreign Pods take, given which tasks have a share.
+    /// What foreign Pods take, given the shares.
     pub foreign: &'a Foreign<'a>,
     /// Shares whose uncertain task was given up for good: they go.
     pub given_up: &'a dyn Fn(&Reservation) -> bool,
@@ -58,11 +58,12 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     restore(&mut next, around);
     let member = membership::settle(&mut next, &old, around);
     let entries = next.reservations.clone();
-    let reserved = |task: &Key, uid: &str| {
+    let share = |task: &Key, uid: &str| {
         let mut entries = entries.iter();
-        entries.any(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))
+        let entry = entries.find(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid));
+        entry.map(|r| r.amounts.clone())
     };
-    next.foreign = (around.foreign)(&reserved);
+    next.foreign = (around.foreign)(&share);
     next.remaining_resources = shown(&left(&next));
     let count = |started: bool| {
         let wanted = around
@@ -190,6 +191,10 @@ fn set_conditions(
         State::no("AsExpected", "what is taken fits what the node offers")
     };
     let schedulable = match (next.status, next.agent_connected, next.schedulable) {
+        (InstanceStatus::Active, true, true) if over => State::no(
+            "Overcommitted",
+            "more is taken than the node offers: see condition Overcommitted",
+        ),
         (InstanceStatus::Active, true, true) => State::yes("Active", "new tasks may be placed here"),
         (InstanceStatus::Active, false, _) => State::no("AgentDisconnected", "the node is not ready"),
         (InstanceStatus::Active, true, false) if member.as_ref().is_some_and(|m| !m.holds()) => {

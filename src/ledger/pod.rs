@@ -1,5 +1,6 @@
 //! Pods: one per Task, ever (F5). Created by POST only, under the rules of F2.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -194,6 +195,41 @@ impl Ledger {
         outcome.map(|answer| {
             info!(task = %key_of(task), pod = name, ?lost, "put back labels that the Pod had lost");
             self.cache.pods.put(answer);
+        })
+    }
+
+    /// Takes our labels and our finalizer off a Pod that is not ours. Nothing is written while there are none.
+    pub async fn disown_pod(&self, pod: &Pod) -> Outcome<()> {
+        let ours = |label: &&String| build::POD_LABELS.contains(&label.as_str());
+        let copied: Vec<&String> = pod.labels().keys().filter(ours).collect();
+        let held = pod.finalizers();
+        let left: Vec<&String> = held.iter().filter(|f| *f != finalizers::POD).collect();
+        if copied.is_empty() && left.len() == held.len() {
+            return Outcome::Applied(());
+        }
+        let labels: BTreeMap<&String, Option<()>> = copied.iter().map(|label| (*label, None)).collect();
+        let change = json!({ "metadata": {
+            "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": labels, "finalizers": left,
+        } });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.pods(&pod.namespace().unwrap_or_default());
+        let name = pod.name_any();
+        let outcome = self
+            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
+            .await;
+        outcome.map(|answer| {
+            info!(
+                pod = name,
+                namespace = pod.namespace(),
+                ?copied,
+                "took labels of ours off a Pod that is of no task"
+            );
+            if answer.meta().deletion_timestamp.is_none() {
+                self.cache.pods.put(answer);
+            }
         })
     }
 

@@ -47,7 +47,11 @@ fn progress(plan: &ServicePlan) -> [State; 3] {
     .into_iter()
     .filter_map(|(reason, why)| Some((reason, why?)))
     .collect();
-    let ready = if plan.steady {
+    let rolled_back = plan.rolled_back.as_deref();
+    let ready = if let (true, Some(what)) = (plan.steady, rolled_back) {
+        // steady, but not with what the spec asks for
+        State::no("RolledBack", what)
+    } else if plan.steady {
         State::yes("SteadyState", "the service has reached a steady state")
     } else if let Some(why) = &plan.stalled {
         State::no("Stalled", why)
@@ -64,7 +68,8 @@ fn progress(plan: &ServicePlan) -> [State; 3] {
     } else {
         State::yes("InProgress", moving)
     };
-    let stalled = match (&plan.stalled, failing) {
+    let stalled = match (plan.stalled.as_deref().or(rolled_back), failing) {
+        (Some(why), _) if plan.stalled.is_none() => State::yes("RolledBack", why),
         (Some(why), _) => State::yes("ActionNeeded", why),
         (None, Some(why)) if plan.impaired => State::yes("TasksFailToStart", why),
         (None, _) => State::no("AsExpected", "nothing is needed from the user"),
@@ -113,7 +118,27 @@ mod tests {
     }
 
     #[test]
-    fn a_service_says_which_of_its_members_have_no_effect_yet_cb_1() {
+    fn a_service_that_went_back_is_not_ready_and_says_what_failed_cb_10() {
+        let back = ServicePlan {
+            rolled_back: Some("deployment ecs-svc/2 of web:2 failed".to_owned()),
+            ..ServicePlan::default()
+        };
+        let [ready, progressing, stalled] = progress(&back);
+        assert_eq!(
+            ready,
+            State::no("InProgress", "tasks are being started or stopped")
+        );
+        assert!(progressing.holds());
+        let why = "deployment ecs-svc/2 of web:2 failed";
+        assert_eq!(stalled, State::yes("RolledBack", why));
+        let [ready, progressing, stalled] = progress(&ServicePlan { steady: true, ..back });
+        assert_eq!(ready, State::no("RolledBack", why));
+        assert_eq!(progressing, State::no("Idle", "nothing is to be done"));
+        assert_eq!(stalled, State::yes("RolledBack", why));
+    }
+
+    #[test]
+    fn a_service_says_which_of_its_members_have_no_effect_yet_az_1() {
         let scene = Scene::new()
             .definition(definition("web:1", 1, 1))
             .service(replica("web", "web:1", 1));
@@ -124,7 +149,7 @@ mod tests {
                 "spec": { "taskDefinition": "web", "desiredCount": 1 },
             }))
             .unwrap();
-            object.spec.deployment_configuration = serde_json::from_value(members).unwrap();
+            object.spec.availability_zone_rebalancing = serde_json::from_value(members).unwrap();
             let states = states(&object, &scene.plan("web"));
             let (_, said) = states
                 .into_iter()
@@ -133,11 +158,11 @@ mod tests {
             said
         };
         let all = State::yes("AllMembers", "every member has its effect");
-        assert_eq!(says(json!({})), all);
-        let said = says(json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false } }));
+        assert_eq!(says(json!("DISABLED")), all);
+        let said = says(json!("ENABLED"));
         let shown = format!("{said:?}");
         assert!(
-            !said.holds() && shown.contains("deploymentConfiguration.deploymentCircuitBreaker"),
+            !said.holds() && shown.contains("availabilityZoneRebalancing is not supported yet"),
             "{shown}"
         );
     }

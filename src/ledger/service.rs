@@ -182,6 +182,7 @@ pub fn next_status(
     next.pending_count = count(|last| last < LastStatus::Running);
     next.selector = Some(format!("{}={}", labels::SERVICE, object.name_any()));
     next.deployments.clone_from(&plan.deployments);
+    next.service_deployments.clone_from(&plan.history);
     (next.allocations, next.stopping) = lists(world, service, plan, placed);
     next.placement_failures.clone_from(&plan.failures);
     let states = progress::states(object, plan);

@@ -1,4 +1,4 @@
-//! Simulated instances by flags.
+//! Simulated instances by flags or a file.
 
 use anyhow::{Context as _, bail};
 use jiff::SignedDuration;
@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use kube::api::{Api, ListParams};
 
-use super::instance_type;
-use crate::cli::local::{Fault, LocalOptions, MachineArgs};
+use super::{groups, instance_type};
+use crate::cli::local::{Fault, LocalOptions};
 use crate::simulated::{self, Machine, Settings};
 
 /// Time that a container takes to start, and to stop once it is told to, at the speed of 1.
@@ -30,8 +30,11 @@ pub(super) fn settings(speed: f64) -> Settings {
     settings
 }
 
-/// A machine made of what the flags say.
-pub(super) fn machine(name: String, zone: &str, args: &MachineArgs) -> anyhow::Result<Machine> {
+/// What an instance is made of.
+pub(super) use crate::cli::local::MachineArgs as Made;
+
+/// A machine made of that.
+pub(super) fn machine(name: String, zone: &str, args: &Made) -> anyhow::Result<Machine> {
     let size = instance_type::size(&args.instance_type);
     let (cpu, memory) = match (&args.cpu, &args.memory, size) {
         (Some(cpu), Some(memory), _) => (cpu.clone(), memory.clone()),
@@ -40,7 +43,7 @@ pub(super) fn machine(name: String, zone: &str, args: &MachineArgs) -> anyhow::R
             memory.clone().unwrap_or_else(|| format!("{}Mi", size.memory)),
         ),
         _ => bail!(
-            "the size of {} is not known: say it with --cpu and --memory",
+            "the size of {} is not known: say it with --cpu and --memory, or cpu and memory in a file",
             args.instance_type
         ),
     };
@@ -56,20 +59,30 @@ pub(super) fn machine(name: String, zone: &str, args: &MachineArgs) -> anyhow::R
     })
 }
 
-/// Makes the instances that the flags ask for, unless there are Nodes already. How many there are.
-pub(super) async fn begin(client: &Client, options: &LocalOptions) -> anyhow::Result<usize> {
+/// The instances that the options ask for.
+pub(super) fn wanted(options: &LocalOptions) -> anyhow::Result<Vec<Machine>> {
+    if let Some(path) = &options.instances_from {
+        return groups::read(path, &options.machine, &options.zones);
+    }
+    let mut zones = options.zones.iter().cycle();
+    let numbered = |number| {
+        let zone = zones.next().context("--zones: name at least one")?;
+        machine(format!("node-{number}"), zone, &options.machine)
+    };
+    (1..=options.instances).map(numbered).collect()
+}
+
+/// Makes these instances, unless there are Nodes already. How many there are.
+pub(super) async fn begin(client: &Client, machines: &[Machine]) -> anyhow::Result<usize> {
     let nodes: Api<Node> = Api::all(client.clone());
     let found = nodes.list_metadata(&ListParams::default()).await?.items.len();
     if found > 0 {
         return Ok(found);
     }
-    let mut zones = options.zones.iter().cycle();
-    for number in 1..=options.instances {
-        let zone = zones.next().context("--zones: name at least one")?;
-        let machine = machine(format!("node-{number}"), zone, &options.machine)?;
-        simulated::add(client, &machine).await?;
+    for machine in machines {
+        simulated::add(client, machine).await?;
     }
-    Ok(usize::try_from(options.instances)?)
+    Ok(machines.len())
 }
 
 /// The same fault in the machines' own words.

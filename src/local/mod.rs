@@ -4,6 +4,7 @@
 //! local mode is here: its options, its kubeconfig, the objects it begins with, manifests, and the tour.
 
 mod commands;
+mod groups;
 mod instance_type;
 mod kubeconfig;
 mod machines;
@@ -16,6 +17,7 @@ mod tests;
 mod tour;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -33,7 +35,7 @@ use self::terminal::{note, say};
 use crate::api::{EcsCluster, EcsClusterSpec, all_crds};
 use crate::cli::local::{LocalArgs, LocalOptions};
 use crate::operator::{self, Leadership, Setup};
-use crate::runtime::client;
+use crate::runtime::{client, source};
 use crate::simulated;
 
 /// Between two looks of the API server at what is due by the clock alone, such as Events that expire.
@@ -55,7 +57,7 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<()> {
 async fn serve(options: LocalOptions) -> anyhow::Result<()> {
     // what can be wrong with the options is found before anything is made
     let manifests = options.manifests.as_deref().map(manifests::read).transpose()?;
-    machines::machine("node".to_owned(), "zone", &options.machine)?;
+    let machines = machines::wanted(&options)?;
     let path = match &options.write_kubeconfig {
         Some(path) => path.clone(),
         None => kubeconfig::default_path()?,
@@ -67,7 +69,7 @@ async fn serve(options: LocalOptions) -> anyhow::Result<()> {
     let reader = Client::new(server.clone(), "default");
     let writer = MapRequestLayer::new(client::with_deadline).layer(server.clone());
     begin(&reader, &options).await?;
-    let instances = machines::begin(&reader, &options).await?;
+    let instances = machines::begin(&reader, &machines).await?;
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
     let address = listening.address();
@@ -81,8 +83,8 @@ async fn serve(options: LocalOptions) -> anyhow::Result<()> {
         admin_listen: None,
     };
     parts.spawn(operator::operate(setup, stop.clone()));
-    let machines = simulated::run(reader.clone(), machines::settings(options.speed), stop.clone());
-    parts.spawn(until(stop.clone(), machines));
+    let fleet = simulated::run(reader.clone(), machines::settings(options.speed), stop.clone());
+    parts.spawn(until(stop.clone(), fleet));
     note(&format!(
         "an API server at https://{address}, the operator, and {instances} simulated instances; for kubectl:\n\n  \
          export KUBECONFIG={}\n",
@@ -135,11 +137,13 @@ fn ended_early(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>
 /// The API server, with what the data directory keeps.
 fn server(data: Option<&Path>) -> anyhow::Result<Server> {
     let limits = Limits::default();
+    // one clock for the API server, the operator and the machines
+    let sources = Sources::with_clock(Arc::new(source::now));
     let Some(data) = data else {
-        return Ok(Server::new(Sources::system(), limits));
+        return Ok(Server::new(sources, limits));
     };
     let store = storage::open(data, limits.history).context("cannot use --data-dir")?;
-    Ok(Server::with_store(store, Sources::system()))
+    Ok(Server::with_store(store, sources))
 }
 
 async fn keep_house(server: Server) {

@@ -27,7 +27,12 @@ enum Failure {
     QuickExit,
 }
 
-///
+/// When a task ended that never reached RUNNING, by itself or because it can't start. (THR-1, CB-4)
+pub(super) fn never_started(task: &Task, now: Timestamp) -> Option<Timestamp> {
+    let (kind, at) = failure(task, now)?;
+    (kind == Failure::NeverStarted).then_some(at)
+}
+
 /// A task that is told to stop because it failed has failed: its replacement is planned before it is STOPPED.
 fn failure(task: &Task, now: Timestamp) -> Option<(Failure, Timestamp)> {
     let told = task.desired == DesiredStatus::Stopped;

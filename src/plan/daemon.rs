@@ -14,7 +14,7 @@ use super::eligibility::{check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
 use super::world::{Instance, Rejection, Service, World};
 use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, texts};
-use crate::domain::records::{InstanceStatus, ServiceRef};
+use crate::domain::records::{Deployment, InstanceStatus, ServiceRef};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// What a pass over the instances found.
@@ -86,20 +86,21 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
     let retries = survey.retries.iter().copied();
     plan.wake_at = members
         .iter()
-        .filter_map(|m| m.healthy_at)
+        .filter_map(|m| m.changes_at)
         .chain(held)
         .chain(retries)
         .min();
     let primary = plan.deployments.first().map(|d| d.id.clone()).unwrap_or_default();
     plan.failing = backoff::failing(world, service, &primary);
-    plan.impaired = backoff::throttle(world, service, &primary).1;
+    let failed = plan.deployments.first().is_some_and(Deployment::failed);
+    plan.impaired = backoff::throttle(world, service, &primary).1 && !failed;
     if plan.impaired {
         plan.events.push(texts::IMPAIRED.to_owned());
     }
     explain(&mut plan, &survey.waiting);
     let healthy = count(survey.standings.iter().filter(|s| **s == Standing::Healthy));
     let arrived = recipe.is_some() && deployment::arrived(&plan, &members, healthy);
-    deployment::finish(world, &mut plan, &members, arrived);
+    deployment::finish(world, service, &mut plan, &members, arrived);
     plan
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Timestamps and texts change only with a deployment's state, so an unchanged world gives the very same list.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::held_up::held_up;
-use super::members::{Member, Phase, count, deployments_held, wanted_count};
+use super::members::{HEALTHY_AFTER_SECONDS, Member, Phase, count, deployments_held, wanted_count};
 use super::world::{Definition, Key, Service, World};
-use super::{ServicePlan, choice, permission, texts};
+use super::{ServicePlan, breaker, choice, history, permission, texts};
 use crate::domain::expr::Expression;
 use crate::domain::records::{Deployment, DeploymentStatus, LastStatus, RolloutState};
 use crate::domain::resources::Resources;
@@ -49,8 +52,10 @@ pub(super) fn begin(world: &World, service: &Service, members: &[Member<'_>]) ->
                         if primary.task_definition_uid == definition.uid
                             && primary.forced == service.forced =>
                     {
-                        // Another word for the same revision changes nothing, as in UpdateService.
+                        // Another word for the same revision changes nothing, as in UpdateService; but what the
+                        // service went back to is now what is asked for.
                         primary.requested.clone_from(&service.requested_definition);
+                        primary.rollback = None;
                     }
                     Some(_) if too_many => {
                         plan.stalled = Some(format!(
@@ -71,9 +76,34 @@ pub(super) fn begin(world: &World, service: &Service, members: &[Member<'_>]) ->
             }
         }
     }
-    plan.deployments
-        .retain(|d| d.status == DeploymentStatus::Primary || held.contains(d.id.as_str()));
+    if !service.deleting {
+        breaker::watch(world, service, &mut plan);
+    }
+    keep(&mut plan, &held);
     plan
+}
+
+/// Deployments without tasks go from the list, but for the PRIMARY and, until that is completed, the last one that was,
+/// for the service may go back to it, and the one it went back from. (DEP-2, CB-10)
+fn keep(plan: &mut ServicePlan, held: &BTreeSet<&str>) {
+    let open = plan
+        .deployments
+        .first()
+        .is_some_and(|d| d.rollout_state != RolloutState::Completed);
+    let older = plan.deployments.iter().skip(1);
+    let last = older.clone().find(|d| d.was_completed()).map(|d| d.id.clone());
+    let primary = plan.deployments.first();
+    let from = primary.and_then(|p| Some(p.rollback.as_ref()?.from.clone()));
+    let kept: BTreeSet<String> = [last, from].into_iter().flatten().filter(|_| open).collect();
+    plan.deployments.retain(|d| {
+        d.status == DeploymentStatus::Primary || held.contains(d.id.as_str()) || kept.contains(&d.id)
+    });
+}
+
+/// How long a task without health checks runs until it is healthy. (HEALTH-1)
+pub(super) fn healthy_after(world: &World, service: &Service) -> SignedDuration {
+    let cluster = world.clusters.get(&service.cluster);
+    SignedDuration::from_secs(cluster.map_or(HEALTHY_AFTER_SECONDS, |c| c.healthy_after_seconds))
 }
 
 /// Whether the service asks for something else than its PRIMARY deployment was made for.
@@ -94,10 +124,8 @@ pub(super) fn wished<'a>(world: &'a World, service: &Service) -> Option<&'a Arc<
 fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Arc<Definition>, String> {
     let (namespace, wanted) = (&service.key.namespace, &service.requested_definition);
     let Some(definition) = world.definition(namespace, wanted) else {
-        return Err(format!(
-            "{} Create a TaskDefinition for {wanted} in namespace {namespace}, or change spec.taskDefinition.",
-            texts::NO_DEFINITION
-        ));
+        let or = "or change spec.taskDefinition";
+        return Err(texts::no_definition(world, namespace, wanted, or));
     };
     if !definition.active {
         return Err(format!(
@@ -182,10 +210,15 @@ fn definition_key(service: &Service, deployment: &Deployment) -> Key {
 
 /// Whether the service may place tasks now; otherwise `stalled` says why not.
 pub(super) fn may_place(world: &World, service: &Service, plan: &mut ServicePlan) -> bool {
-    let hindrance = permission::may_place(world, service);
-    let free = hindrance.is_none();
-    if !free {
-        plan.stalled = hindrance;
+    if let Some(hindrance) = permission::may_place(world, service) {
+        plan.stalled = Some(hindrance);
+        return false;
+    }
+    let failed = breaker::hindrance(world, service, plan);
+    let free = failed.is_none();
+    if let Some(why) = failed {
+        // why something else that is asked for can't be had says more
+        plan.stalled.get_or_insert(why);
     }
     free
 }
@@ -247,8 +280,20 @@ fn fresh_id(world: &World, service: &Service) -> String {
     )
 }
 
-/// Closes a plan: fills in the counts of its deployments, and completes the PRIMARY if it `arrived`. (DEP-1, ROLL-8)
-pub(super) fn finish(world: &World, plan: &mut ServicePlan, members: &[Member<'_>], arrived: bool) {
+/// Closes a plan: fills in the counts of its deployments, and completes the PRIMARY if it `arrived`; not in the pass that
+/// goes back to it. (DEP-1, ROLL-8, CB-10)
+pub(super) fn finish(
+    world: &World,
+    service: &Service,
+    plan: &mut ServicePlan,
+    members: &[Member<'_>],
+    arrived: bool,
+) {
+    let turned = breaker::turned(world, plan);
+    let arrived = arrived && !turned;
+    if turned {
+        plan.wake_at = Some(world.now);
+    }
     for deployment in &mut plan.deployments {
         let of = || members.iter().filter(|m| m.deployment == deployment.id);
         let (running, pending) = (
@@ -270,10 +315,14 @@ pub(super) fn finish(world: &World, plan: &mut ServicePlan, members: &[Member<'_
         primary.rollout_state = RolloutState::Completed;
         primary.rollout_state_reason = Some(texts::rollout_completed(&primary.id));
         primary.updated_at = world.now.to_string();
+        primary.completed_at.get_or_insert_with(|| world.now.to_string());
         plan.events.push(texts::deployment_completed(&primary.id));
+        keep(plan, &deployments_held(members));
     }
     plan.warming = warming(world, plan, members);
     plan.held_up = held_up(members);
+    plan.rolled_back = breaker::rolled_back(plan);
+    plan.history = history::after(world, service, plan);
     plan.steady = arrived && plan.stalled.is_none();
     if plan.steady {
         plan.events.push(texts::STEADY.to_owned());

@@ -13,7 +13,9 @@ use super::permission::may_place;
 use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
-use crate::domain::records::{InstanceStatus, LEDGER_VERSION, PlacementFailure, SchedulingStrategy};
+use crate::domain::records::{
+    Deployment, InstanceStatus, LEDGER_VERSION, PlacementFailure, SchedulingStrategy,
+};
 use crate::domain::resources::{HOST_PORTS_MAX, Lack, Resources};
 
 /// What an expression sees of an instance. (CQL-1)
@@ -335,6 +337,8 @@ pub fn claims(world: &World, cluster: &str) -> Vec<Claim> {
         .values()
         .filter(|s| s.strategy == SchedulingStrategy::Daemon && !s.deleting && s.cluster == cluster)
         .filter(|s| may_place(world, s).is_none())
+        // nothing of what failed is started, so nothing is held back for it (CB-9)
+        .filter(|s| deployment::wish_is_new(s) || !s.primary().is_some_and(Deployment::failed))
         .filter_map(|service| {
             Some(Claim {
                 definition: Arc::clone(wished_definition(world, service)?),

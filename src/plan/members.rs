@@ -6,12 +6,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::{Key, Service, Task, World};
-use super::{Stop, texts};
+use super::{Stop, deployment, texts};
 use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, StopMark};
 use crate::domain::rollout::Standing;
 
 /// Seconds until a task without health checks is healthy, where the cluster is not known. (HEALTH-1)
-const HEALTHY_AFTER_SECONDS: i64 = 40;
+pub(super) const HEALTHY_AFTER_SECONDS: i64 = 40;
 
 /// Where a member is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,10 +45,10 @@ pub(super) struct Member<'a> {
     pub(super) marked: bool,
     /// What it contributes.
     pub(super) standing: Standing,
-    /// A health check of it fails. (HEALTH-2)
+    /// A health check of it fails, and its grace period is over. (HEALTH-2, SVC-12)
     pub(super) unhealthy: bool,
-    /// When it gets healthy by time alone.
-    pub(super) healthy_at: Option<Timestamp>,
+    /// When time alone changes what it counts for: it gets healthy, or its failing health checks count.
+    pub(super) changes_at: Option<Timestamp>,
     /// Protected until then, if it is now. (PROT-1)
     pub(super) protected_until: Option<Timestamp>,
     /// When it was created; the beginning of time if it is unseen.
@@ -80,14 +80,10 @@ impl Member<'_> {
 /// All members of the service, sorted by key.
 pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<'a>> {
     let marks: BTreeMap<&str, &StopMark> = service.stopping.iter().map(|m| (m.id.as_str(), m)).collect();
-    let healthy_after = world
-        .clusters
-        .get(&service.cluster)
-        .map_or(HEALTHY_AFTER_SECONDS, |c| c.healthy_after_seconds);
     let mut health = Health {
         world,
         service,
-        after: SignedDuration::from_secs(healthy_after),
+        after: deployment::healthy_after(world, service),
         checked: BTreeMap::new(),
     };
     let mut found = BTreeMap::new();
@@ -147,7 +143,7 @@ fn not_seen<'a>(key: &Key, deployment: &'a str, instance: Option<&'a str>, marke
         marked,
         standing: Standing::Down,
         unhealthy: false,
-        healthy_at: None,
+        changes_at: None,
         protected_until: None,
         created_at: Timestamp::MIN,
     }
@@ -172,9 +168,12 @@ impl<'a> Health<'a> {
             | LastStatus::Deprovisioning
             | LastStatus::Stopped => Phase::Ending,
         };
-        let unhealthy = task.health == HealthStatus::Unhealthy;
-        let mut healthy_at = None;
-        let standing = if phase != Phase::Running || unhealthy {
+        let unhealthy = task.health == HealthStatus::Unhealthy && phase == Phase::Running;
+        let mut changes_at = None;
+        let standing = if unhealthy {
+            changes_at = self.grace_ends(task).filter(|at| *at > self.world.now);
+            Standing::Down
+        } else if phase != Phase::Running {
             Standing::Down
         } else if self.health_checked(task) {
             if task.health == HealthStatus::Healthy {
@@ -188,7 +187,7 @@ impl<'a> Health<'a> {
             if self.world.now >= at {
                 Standing::Healthy
             } else {
-                healthy_at = Some(at);
+                changes_at = Some(at);
                 Standing::Warming
             }
         };
@@ -203,11 +202,18 @@ impl<'a> Health<'a> {
             marked: wanted
                 && mark.is_some_and(|m| m.uid == task.uid && m.task_version == task.version.to_string()),
             standing,
-            unhealthy: unhealthy && phase == Phase::Running,
-            healthy_at,
+            unhealthy: unhealthy && changes_at.is_none(),
+            changes_at,
             protected_until: task.protected_until.filter(|until| *until > self.world.now),
             created_at: task.created_at,
         }
+    }
+
+    /// Until when failing health checks of the task are ignored. (SVC-12)
+    fn grace_ends(&self, task: &Task) -> Option<Timestamp> {
+        let seconds = i64::from(self.service.health_check_grace_period_seconds);
+        let since = task.started_at.unwrap_or(task.created_at);
+        since.checked_add(SignedDuration::from_secs(seconds)).ok()
     }
 
     /// Whether the definition that the task was made from has health checks. (HEALTH-1)

@@ -2,12 +2,14 @@
 
 mod arrival;
 mod backoff;
+mod breaker;
 mod choice;
 mod daemon;
 pub mod deployment;
 mod drain;
 pub mod eligibility;
 mod held_up;
+mod history;
 mod members;
 pub mod permission;
 mod placement;
@@ -26,7 +28,7 @@ pub mod world;
 
 use std::sync::Arc;
 
-use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy};
+use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy, ServiceDeployment};
 use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
@@ -83,6 +85,8 @@ pub struct ServicePlan {
     pub stop: Vec<Stop>,
     /// The deployments as they are now, PRIMARY first.
     pub deployments: Vec<Deployment>,
+    /// The last deployments and what became of them, newest first. (DEP-8)
+    pub history: Vec<ServiceDeployment>,
     /// Instances that were passed over while a task waits.
     pub failures: Vec<PlacementFailure>,
     /// A task waits, and the cluster has no instance at all.
@@ -99,6 +103,8 @@ pub struct ServicePlan {
     pub warming: Option<String>,
     /// Tasks that are placed and can't start yet: why, and how many.
     pub held_up: Option<String>,
+    /// The service went back to an older deployment: what failed, and what to change. (CB-10)
+    pub rolled_back: Option<String>,
     /// SVC-13 holds.
     pub steady: bool,
     /// When to plan again although nothing changed.

@@ -19,7 +19,7 @@ use super::members::{Member, Phase, count, members, wanted_count};
 use super::placement::Placer;
 use super::world::{Instance, Service, World};
 use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, scale_in, texts};
-use crate::domain::records::{InstanceStatus, RolloutState};
+use crate::domain::records::{Deployment, InstanceStatus};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// Live members by what is to become of them.
@@ -62,7 +62,7 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
             service.maximum_percent,
         ),
         recipe,
-        alarms: members.iter().filter_map(|m| m.healthy_at).collect(),
+        alarms: members.iter().filter_map(|m| m.changes_at).collect(),
         plan,
     };
     pass.sort();
@@ -72,7 +72,7 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
     let Pass { plan, heaps, .. } = &mut pass;
     let healthy = count(heaps.good.iter().filter(|m| m.standing == Standing::Healthy));
     let arrived = deployment::arrived(plan, &members, healthy);
-    deployment::finish(world, plan, &members, arrived && recipe.is_some());
+    deployment::finish(world, service, plan, &members, arrived && recipe.is_some());
     pass.plan
 }
 
@@ -80,13 +80,17 @@ impl Pass<'_> {
     /// Puts each live member on its heap.
     fn sort(&mut self) {
         let primary = self.plan.deployments.first().map(|d| d.id.clone());
+        let failed = self.failed();
         for member in self.members.iter().filter(|m| m.live()) {
             let instance = member.instance.and_then(|name| self.world.instances.get(name));
             let lost_at = instance.and_then(|i| lost_at(self.world, i));
             let draining = instance.is_some_and(|i| i.status == InstanceStatus::Draining);
             let heap = if lost_at.is_some_and(|at| at <= self.world.now) {
                 &mut self.heaps.lost
-            } else if draining || primary.as_deref() != Some(member.deployment) {
+            } else if draining
+                || primary.as_deref() != Some(member.deployment)
+                || (failed && member.phase == Phase::Unplaced)
+            {
                 &mut self.heaps.leaving
             } else if member.unhealthy {
                 &mut self.heaps.unhealthy
@@ -96,6 +100,11 @@ impl Pass<'_> {
             heap.push(member);
             self.alarms.extend(lost_at.filter(|at| *at > self.world.now));
         }
+    }
+
+    /// Whether the circuit breaker gave the PRIMARY up: nothing more of it is launched. (CB-9)
+    fn failed(&self) -> bool {
+        self.plan.deployments.first().is_some_and(Deployment::failed)
     }
 
     fn decide_stops(&mut self) {
@@ -158,7 +167,7 @@ impl Pass<'_> {
                 .plan
                 .deployments
                 .iter()
-                .any(|d| d.id == m.deployment && d.rollout_state == RolloutState::Completed);
+                .any(|d| d.id == m.deployment && d.was_completed());
             let chance = draw(world.seed, &[&self.service.uid, &m.key.name]);
             (m.standing, Reverse(draining(m)), completed, age, chance)
         });
@@ -212,11 +221,11 @@ impl Pass<'_> {
             .unwrap_or_default();
         let (until, impaired) = backoff::throttle(self.world, self.service, &primary);
         self.plan.failing = backoff::failing(self.world, self.service, &primary);
-        self.plan.impaired = impaired && wants;
+        self.plan.impaired = impaired && wants && !self.failed();
         if self.plan.impaired {
             self.plan.events.push(texts::IMPAIRED.to_owned());
         }
-        if until.is_some() && wants {
+        if until.is_some() && wants && !self.failed() {
             self.alarms.extend(until);
             return;
         }

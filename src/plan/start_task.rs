@@ -2,7 +2,7 @@
 
 use super::eligibility::{check_rules, check_status};
 use super::permission::namespace_forbidden;
-use super::texts::NO_DEFINITION;
+use super::texts::no_definition;
 use super::world::{Definition, Key, World};
 
 /// Reason of a task bound to an instance that is not there. (RUN-8)
@@ -15,11 +15,8 @@ pub fn missing(instance: &str) -> String {
 
 /// Reason of a task whose definition is not there. (TD-20)
 #[must_use]
-pub fn undefined(task: &Key, wanted: &str) -> String {
-    format!(
-        "{NO_DEFINITION} Create a TaskDefinition for {wanted} in namespace {}, then the task again.",
-        task.namespace
-    )
+pub fn undefined(world: &World, task: &Key, wanted: &str) -> String {
+    no_definition(world, &task.namespace, wanted, "then the task again")
 }
 
 /// Why such a task may not run on the instance, in ECS's words; room is the ledger's to check.

@@ -21,6 +21,6 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
         .map(super::members::Member::scale_in)
         .take(STOPS_MAX)
         .collect();
-    deployment::finish(world, &mut plan, &members, false);
+    deployment::finish(world, service, &mut plan, &members, false);
     plan
 }

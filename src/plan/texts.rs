@@ -5,7 +5,7 @@
 //! committed.
 
 use super::ServicePlan;
-use super::world::Rejection;
+use super::world::{Rejection, World};
 
 /// End of some texts. (EVT-5)
 const TAIL: &str =
@@ -44,6 +44,21 @@ pub(super) const STILL_DRAINING: &str = "Unable to Start a service that is still
 /// TD-20.
 pub(super) const NO_DEFINITION: &str = "Unable to describe task definition.";
 
+/// Why a reference leads to no definition, and what to do: `or` is what the user may do instead. (TD-20)
+pub(super) fn no_definition(world: &World, namespace: &str, wanted: &str, or: &str) -> String {
+    match world.namesake(namespace, wanted) {
+        Some(other) => format!(
+            "{NO_DEFINITION} TaskDefinition {} is of family {}: name {} instead of {wanted}.",
+            other.key.name,
+            other.family,
+            other.id()
+        ),
+        None => {
+            format!("{NO_DEFINITION} Create a TaskDefinition for {wanted} in namespace {namespace}, {or}.")
+        }
+    }
+}
+
 /// Why a task stopped that its service wants no more. (TASK-13)
 pub(super) fn scaling(deployment: &str) -> String {
     format!("Scaling activity initiated by (deployment {deployment})")
@@ -62,6 +77,32 @@ pub(super) fn rollout_in_progress(id: &str) -> String {
 /// `rolloutStateReason` of a finished deployment. (DEP-5)
 pub(super) fn rollout_completed(id: &str) -> String {
     format!("ECS deployment {id} completed.")
+}
+
+/// Why a deployment failed. (EVT-17)
+pub(super) const FAILED: &str = "tasks failed to start";
+
+/// `rolloutStateReason` of a deployment that the circuit breaker gave up. (DEP-5)
+pub(super) const ROLLOUT_FAILED: &str = "ECS deployment circuit breaker: tasks failed to start.";
+
+/// `rolloutStateReason` of the deployment that a service goes back to. (DEP-5)
+pub(super) fn rolling_back(id: &str) -> String {
+    format!("ECS deployment circuit breaker: rolling back to deploymentId {id}.")
+}
+
+/// `statusReason` of a deployment in the history that was not completed before the next. (DEP-8)
+pub(super) fn superseded(by: &str) -> String {
+    format!("Deployment {by} took its place.")
+}
+
+/// EVT-17.
+pub(super) fn deployment_failed(id: &str) -> String {
+    format!("(deployment {id}) deployment failed: {FAILED}.")
+}
+
+/// EVT-18.
+pub(super) fn rolling_back_to(id: &str) -> String {
+    format!("rolling back to deployment {id}.")
 }
 
 /// How the texts begin that say that a task finds no place. (EVT-20, EVT-21)

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
 
+use crate::domain::deployment::CircuitBreaker;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
     Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation,
-    SchedulingStrategy, ServiceRef, StopCode, StopMark,
+    SchedulingStrategy, ServiceDeployment, ServiceRef, StopCode, StopMark,
 };
 use crate::domain::resources::Resources;
 
@@ -195,6 +196,10 @@ pub struct Service {
     pub minimum_healthy_percent: u32,
     /// maximumPercent. (PCT-2)
     pub maximum_percent: u32,
+    /// deploymentCircuitBreaker. (CB-1)
+    pub circuit_breaker: CircuitBreaker,
+    /// healthCheckGracePeriodSeconds. (SVC-12)
+    pub health_check_grace_period_seconds: u32,
     /// Constraints of the service, or the first that cannot be read.
     pub constraints: Result<Vec<Expression>, ParseError>,
     /// distinctInstance is asked. (CONS-4)
@@ -203,6 +208,8 @@ pub struct Service {
     pub strategies: Vec<Strategy>,
     /// `status.deployments`, PRIMARY first.
     pub deployments: Vec<Deployment>,
+    /// `status.serviceDeployments`, newest first. (DEP-8)
+    pub history: Vec<ServiceDeployment>,
     /// `status.allocations`.
     pub allocations: Vec<Allocation>,
     /// `status.stopping`.
@@ -263,6 +270,8 @@ pub struct Task {
     pub last: LastStatus,
     /// Health. (TASK-16)
     pub health: HealthStatus,
+    /// Since when its health checks pass, if they do now.
+    pub healthy_since: Option<Timestamp>,
     /// PENDING → RUNNING.
     pub started_at: Option<Timestamp>,
     /// → STOPPED.
@@ -399,6 +408,15 @@ impl World {
         self.revisions_of(namespace, family)
             .filter(|d| !d.deleting && revision.map_or(d.active, |r| r == d.revision))
             .max_by_key(|d| d.revision)
+    }
+
+    /// The definition that stands in the way of one for this reference: it has its name, and another family. (TD-1)
+    #[must_use]
+    pub fn namesake(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
+        let (family, revision) = named(reference)?;
+        let name = format!("{family}.{}", revision?);
+        let found = self.definitions.get(&Key::new(namespace, name));
+        found.filter(|d| d.family != family)
     }
 
     /// As [`World::definition`], for what runs already: its revision serves until it is gone, even if its deletion was

@@ -232,7 +232,12 @@ impl Applier {
             let (uid, version) = (known.uid()?, known.resource_version()?);
             patch::conditional("spec", &known.spec, &wanted.spec, &uid, &version)
         });
-        let sent = if let Some(change) = change {
+        let apply = async || {
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            self.send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(&wanted)))
+                .await
+        };
+        let mut sent = if let Some(change) = change {
             let params = PatchParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
                 ..PatchParams::default()
@@ -240,10 +245,15 @@ impl Applier {
             self.send(api.patch(HOLD_BUDGET, &params, &Patch::Merge(change)))
                 .await
         } else {
-            let params = PatchParams::apply(FIELD_MANAGER).force();
-            self.send(api.patch(HOLD_BUDGET, &params, &Patch::Apply(&wanted)))
-                .await
+            apply().await
         };
+        if known.is_none() && matches!(&sent, Outcome::Refused(text) if text.contains("is invalid")) {
+            // one without our label, which we therefore do not see, says what ours cannot be joined with
+            let deleted = self.send(api.delete(HOLD_BUDGET, &DeleteParams::default())).await;
+            if matches!(deleted, Outcome::Applied(_)) {
+                sent = apply().await;
+            }
+        }
         match sent {
             Outcome::Refused(text) => {
                 warn!(

@@ -1,6 +1,7 @@
 //! Time and chance: the only place of the operator where a clock is read or something is drawn.
 //!
-//! A simulation puts both under its rule for its own thread ([`simulate`]); everything else gets the machine's.
+//! A simulation puts both under its rule for its own thread ([`simulate`]), and tests that make time go faster set the clock
+//! of the whole process ([`set`]); everything else gets the machine's.
 
 use std::time::Duration;
 
@@ -39,12 +40,13 @@ fn with_rng<T>(draw: impl FnOnce(&mut dyn rand::RngCore) -> T) -> T {
 }
 
 #[cfg(any(test, feature = "testing"))]
-pub use simulated::{Simulated, simulate};
+pub use simulated::{Simulated, set, simulate};
 
 #[cfg(any(test, feature = "testing"))]
 mod simulated {
     use std::cell::RefCell;
     use std::marker::PhantomData;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use jiff::Timestamp;
     use rand::SeedableRng;
@@ -59,6 +61,15 @@ mod simulated {
 
     thread_local! {
         static RULE: RefCell<Option<Rule>> = const { RefCell::new(None) };
+    }
+
+    const NOT_SET: i64 = i64::MIN;
+    /// Microseconds since 1970 for every thread without a rule of its own.
+    static CLOCK: AtomicI64 = AtomicI64::new(NOT_SET);
+
+    /// From now on it is this time for the whole process, until it is set again.
+    pub fn set(now: Timestamp) {
+        CLOCK.store(now.as_microsecond(), Ordering::Relaxed);
     }
 
     /// Time and chance of this thread are under a rule as long as this lives.
@@ -89,10 +100,14 @@ mod simulated {
     }
 
     pub(super) fn now() -> Option<Timestamp> {
-        RULE.with_borrow(|rule| {
+        let ruled = RULE.with_borrow(|rule| {
             let rule = rule.as_ref()?;
             let passed = jiff::SignedDuration::try_from(rule.begun.elapsed()).ok()?;
             rule.begin.checked_add(passed).ok()
+        });
+        ruled.or_else(|| match CLOCK.load(Ordering::Relaxed) {
+            NOT_SET => None,
+            set => Timestamp::from_microsecond(set).ok(),
         })
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Each annotation is a list of `CONTAINER=…`, separated by semicolons; `*` means every container. Durations are written as
 //! `5s`, `200ms` or `1m30s`.
+//!
+//! The Docker labels of a container say the same of that container alone, without its name: `1 after 5s` for [`EXIT`],
+//! `readiness=fail` for [`PROBES`]. They are looked for in the Pod's annotation `docker-labels.…/CONTAINER`, a JSON object.
 
 use std::collections::BTreeMap;
 
@@ -86,6 +89,31 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
+    /// Takes in what an entry of a note says of the container, or of one of its probes.
+    fn learn(&mut self, note: &str, entry: &str, probe: &str, what: &str) -> Result<(), String> {
+        let what = what.trim();
+        let wrong = |hint: &str| format!("{note}: cannot read {entry:?}; write {hint}");
+        match note {
+            EXIT => self.exit = Some(exit(what).ok_or_else(|| wrong("app=1 after 5s times 2"))?),
+            STOP => self.stop = Some(stop(what).ok_or_else(|| wrong("app=0 after 2s, or app=ignore"))?),
+            PROBES => {
+                let failing = failing(probe, what);
+                self.failing
+                    .push(failing.ok_or_else(|| wrong("app.readiness=fail after 10s for 5s"))?);
+            }
+            WAITING => self.waiting = Some(what.to_owned()),
+            _ => {
+                let time = Some(duration(what).ok_or_else(|| wrong("app=2s"))?);
+                match note {
+                    PRE_STOP => self.pre_stop = time,
+                    PULL => self.pull = time,
+                    _ => self.start = time,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is not said here is taken from `other`.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
@@ -114,47 +142,55 @@ pub struct Rule {
     pub behaviour: Behaviour,
 }
 
+/// Begin of the annotations with the Docker labels of a container.
+const LABELS: &str = "docker-labels.";
+
 /// The annotations of a Pod that say how it behaves.
 pub fn is_note(annotation: &str) -> bool {
-    [EXIT, STOP, PRE_STOP, PROBES, WAITING, PULL, START].contains(&annotation)
+    is_behaviour(annotation) || annotation.starts_with(LABELS)
+}
+
+fn is_behaviour(name: &str) -> bool {
+    [EXIT, STOP, PRE_STOP, PROBES, WAITING, PULL, START].contains(&name)
+}
+
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// Reads how the container of that name behaves.
 pub fn read(notes: &BTreeMap<String, String>, container: &str) -> Result<Behaviour, String> {
-    let mut found = Behaviour::default();
-    for (note, text) in notes.iter().filter(|(note, _)| is_note(note)) {
-        for entry in text.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let wrong = |hint: &str| format!("{note}: cannot read {entry:?}; write {hint}");
-            let (whom, what) = entry.split_once('=').ok_or_else(|| wrong("CONTAINER=…"))?;
-            let (name, probe) = match whom.trim().split_once('.') {
-                Some((name, probe)) if note == PROBES => (name, probe),
-                _ => (whom.trim(), ""),
-            };
-            if name != container && name != "*" {
-                continue;
-            }
-            match note.as_str() {
-                EXIT => found.exit = Some(exit(what).ok_or_else(|| wrong("app=1 after 5s times 2"))?),
-                STOP => found.stop = Some(stop(what).ok_or_else(|| wrong("app=0 after 2s, or app=ignore"))?),
-                PROBES => {
-                    let failing = failing(probe, what);
-                    found
-                        .failing
-                        .push(failing.ok_or_else(|| wrong("app.readiness=fail after 10s for 5s"))?);
+    let mut own = Behaviour::default();
+    let mut of_labels = Behaviour::default();
+    for (note, text) in notes {
+        if is_behaviour(note) {
+            for entry in entries(text) {
+                let wrong = || format!("{note}: cannot read {entry:?}; write CONTAINER=…");
+                let (whom, what) = entry.split_once('=').ok_or_else(wrong)?;
+                let (name, probe) = match whom.trim().split_once('.') {
+                    Some((name, probe)) if note == PROBES => (name, probe),
+                    _ => (whom.trim(), ""),
+                };
+                if name == container || name == "*" {
+                    own.learn(note, entry, probe, what)?;
                 }
-                WAITING => found.waiting = Some(what.trim().to_owned()),
-                _ => {
-                    let time = Some(duration(what.trim()).ok_or_else(|| wrong("app=2s"))?);
-                    match note.as_str() {
-                        PRE_STOP => found.pre_stop = time,
-                        PULL => found.pull = time,
-                        _ => found.start = time,
-                    }
+            }
+        } else if note.starts_with(LABELS) && note.split_once('/').is_some_and(|(_, name)| name == container)
+        {
+            // labels that are no strings are not ours to complain about
+            let labels: BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
+            for (label, text) in labels.iter().filter(|(label, _)| is_behaviour(label)) {
+                for entry in entries(text) {
+                    let (probe, what) = match entry.split_once('=') {
+                        Some(pair) if label == PROBES => pair,
+                        _ => ("", entry),
+                    };
+                    of_labels.learn(label, entry, probe.trim(), what)?;
                 }
             }
         }
     }
-    Ok(found)
+    Ok(own.or(&of_labels))
 }
 
 fn duration(text: &str) -> Option<SignedDuration> {
@@ -298,6 +334,20 @@ mod tests {
             read(&notes, "slow").unwrap().waiting.as_deref(),
             Some("ImagePullBackOff")
         );
+    }
+
+    #[test]
+    fn docker_labels_speak_of_their_container_alone_and_annotations_come_before_them() {
+        let labels = r#"{ "simulated.ecs-operator.dev/exit": "4 after 1s", "other": "x",
+            "simulated.ecs-operator.dev/probes": "liveness=fail; readiness=fail for 3s",
+            "simulated.ecs-operator.dev/stop": "ignore" }"#;
+        let notes = notes(&[("docker-labels.ecs-operator.dev/app", labels), (EXIT, "app=0")]);
+        let app = read(&notes, "app").unwrap();
+        assert_eq!(app.exit.unwrap().code, 0, "the annotation's");
+        assert_eq!(app.stop.unwrap().after, None);
+        assert_eq!(app.failing.len(), 2);
+        assert_eq!(read(&notes, "other").unwrap(), Behaviour::default());
+        assert!(notes.keys().all(|name| is_note(name)));
     }
 
     #[test]

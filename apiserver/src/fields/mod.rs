@@ -4,7 +4,8 @@
 //! Every create, update and patch goes through [`track_update`], every apply through [`apply`]. Both take the object as
 //! it is stored and give the one to store. They are pure: the time is an argument.
 //!
-//! Entries of managedFields that were written in another version of the kind are read with the same type.
+//! Entries of managedFields that were written in another version of a custom kind are read with the same type; those of a
+//! built-in kind are forgotten.
 
 mod compare;
 mod conflict;
@@ -124,11 +125,20 @@ pub fn track_update(live: Option<&Value>, new: &mut Value, write: &Write<'_>, in
     if !old_is_right || validate::validate(info, new, true).is_err() {
         return;
     }
+    drop_other_versions(&mut owners, write, info);
     let writer = write.manager(Operation::Update);
     update(old, new, &mut owners, writer, write, info);
     owners.encode(new);
     if let Some(live) = live {
         managed::keep_times(live, new, info);
+    }
+}
+
+/// Built-in kinds have one version each. What was written in another, such as that of the other group of Events, cannot be
+/// read in this one: the API server forgets who owns it.
+fn drop_other_versions(owners: &mut Managed, write: &Write<'_>, info: &TypeInfo) {
+    if info.is_builtin() {
+        owners.0.retain(|_, entry| entry.api_version == write.api_version);
     }
 }
 
@@ -145,6 +155,31 @@ fn requested(old: &Value, new: &Value, subresource: &str) -> Managed {
         Ok(managed) if !managed.0.is_empty() => managed,
         _ => of_old(),
     }
+}
+
+/// Whether anybody owns the field at a path of member names.
+pub fn is_owned(object: &Value, path: &[String]) -> bool {
+    let path = member_path(path);
+    let owners = Managed::decode(object).unwrap_or_default();
+    owners.0.values().any(|entry| entry.set.has(&path.0))
+}
+
+/// Takes a field from all who own it.
+pub fn release(object: &mut Value, path: &[String]) {
+    let Ok(mut owners) = Managed::decode(object) else {
+        return;
+    };
+    let path = FieldSet::of(&[member_path(path)]);
+    for entry in owners.0.values_mut() {
+        entry.set = entry.set.difference(&path);
+    }
+    owners.0.retain(|_, entry| !entry.set.is_empty());
+    owners.encode(object);
+}
+
+fn member_path(names: &[String]) -> Path {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Path::of_fields(&names)
 }
 
 fn update(
@@ -246,6 +281,7 @@ fn apply_once(
         };
         update(&json!({}), &old, &mut owners, before, write, info);
     }
+    drop_other_versions(&mut owners, write, info);
     let applier = write.manager(Operation::Apply);
     let mut new = Updater {
         info,

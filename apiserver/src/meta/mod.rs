@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::object::{self, at, has, list, text};
 use crate::registry::{Kind, Names, Role};
 use crate::status::Cause;
+use crate::structs;
 
 /// The most that all annotations of an object may take: 256 KiB.
 const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
@@ -17,6 +18,7 @@ const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kuberne
 /// What is wrong with the metadata of an object about to be created or replaced.
 pub fn check(kind: &Kind, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    check_generate_name(kind, value, &mut causes);
     check_name(kind, value, &mut causes);
     check_labels(value, &mut causes);
     check_annotations(value, &mut causes);
@@ -41,16 +43,39 @@ fn check_name(kind: &Kind, value: &Value, causes: &mut Vec<Cause>) {
         ));
         return;
     }
-    let wrong = match kind.names {
+    causes.extend(
+        wrong_with(kind, name)
+            .iter()
+            .map(|detail| Cause::invalid("metadata.name", &name.into(), detail)),
+    );
+}
+
+fn wrong_with(kind: &Kind, name: &str) -> Vec<String> {
+    match kind.names {
         Names::Subdomain => names::subdomain(name),
         Names::Label => names::label(name),
         Names::ServiceLabel => names::label_1035(name),
         Names::PathSegment => names::path_segment(name),
-    };
+    }
+}
+
+/// The beginning of a name may end in a dash.
+fn check_generate_name(kind: &Kind, value: &Value, causes: &mut Vec<Cause>) {
+    let base = object::meta_text(value, "generateName");
+    if base.is_empty() {
+        return;
+    }
+    let mut letters: Vec<char> = base.chars().collect();
+    if letters.len() > 1 && letters.last() == Some(&'-') {
+        // The API server puts a letter in place of the last two.
+        letters.truncate(letters.len().saturating_sub(2));
+        letters.push('a');
+    }
+    let masked: String = letters.into_iter().collect();
     causes.extend(
-        wrong
+        wrong_with(kind, &masked)
             .iter()
-            .map(|detail| Cause::invalid("metadata.name", &name.into(), detail)),
+            .map(|detail| Cause::invalid("metadata.generateName", &base.into(), detail)),
     );
 }
 
@@ -101,7 +126,7 @@ fn check_annotations(value: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn check_owners(value: &Value, causes: &mut Vec<Cause>) {
-    let mut controllers = 0_usize;
+    let mut first_controller = None;
     for owner in object::owners(value) {
         let api_version = text(owner, &["apiVersion"]);
         let field = |name: &str| format!("metadata.ownerReferences.{name}");
@@ -117,17 +142,19 @@ fn check_owners(value: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(field(name), &"".into(), "must not be empty"));
             }
         }
-        if at(owner, &["controller"]) == Some(&Value::Bool(true)) {
-            controllers = controllers.saturating_add(1);
+        if at(owner, &["controller"]) != Some(&Value::Bool(true)) {
+            continue;
         }
-    }
-    if controllers > 1 {
-        let detail = "Only one reference can have Controller set to true. Found \"true\" in references for more than one";
-        causes.push(Cause::invalid(
-            "metadata.ownerReferences",
-            &Value::Array(object::owners(value).to_vec()),
-            detail,
-        ));
+        let this = format!("{}/{}", text(owner, &["kind"]), text(owner, &["name"]));
+        let Some(first) = &first_controller else {
+            first_controller = Some(this);
+            continue;
+        };
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
+        );
+        let shown = structs::owners(object::owners(value));
+        causes.push(Cause::shown("metadata.ownerReferences", &shown, &detail));
     }
 }
 
@@ -236,4 +263,52 @@ pub fn drop_empty(value: &mut Value) {
         Value::Object(map) => !map.is_empty(),
         _ => true,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+    use serde_json::json;
+
+    fn texts(value: &Value) -> Vec<String> {
+        let kind = Registry::new().get("", "v1", "configmaps").unwrap();
+        check(&kind, value)
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect()
+    }
+
+    #[test]
+    fn the_beginning_of_a_name_may_end_in_a_dash() {
+        let of = |base: &str| texts(&json!({"metadata": {"name": "a", "generateName": base}}));
+        assert_eq!(of("a-"), Vec::<String>::new());
+        assert!(
+            of("A.b-")[0].starts_with("metadata.generateName: Invalid value: \"A.b-\": a lowercase RFC 1123")
+        );
+    }
+
+    #[test]
+    fn an_object_has_one_controller() {
+        let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": name, "controller": true});
+        assert_eq!(
+            texts(&json!({"metadata": {"name": "a", "ownerReferences": [owner("x")]}})),
+            Vec::<String>::new()
+        );
+        let found = texts(&json!({"metadata": {"name": "a", "ownerReferences": [owner("x"), owner("y")]}}));
+        let shown = |name: &str| {
+            format!(
+                "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"{name}\",\"uid\":\"{name}\",\"controller\":true}}"
+            )
+        };
+        assert_eq!(
+            found,
+            [format!(
+                "metadata.ownerReferences: Invalid value: [{},{}]: Only one reference can have Controller set to true. \
+                 Found \"true\" in references for Pod/x and Pod/y",
+                shown("x"),
+                shown("y")
+            )]
+        );
+    }
 }

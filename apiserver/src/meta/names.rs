@@ -7,6 +7,11 @@ fn too_long(name: &str, max: usize) -> Option<String> {
     (name.len() > max).then(|| format!("must be no more than {max} bytes"))
 }
 
+/// As [`too_long`], in the words for names of objects. The API server counts bytes there too.
+fn too_many(name: &str, max: usize) -> Option<String> {
+    (name.len() > max).then(|| format!("must be no more than {max} characters"))
+}
+
 fn is_label(name: &str) -> bool {
     let middle = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = name.bytes().next().is_some_and(middle) && name.bytes().last().is_some_and(middle);
@@ -24,7 +29,12 @@ fn is_qualified_part(name: &str) -> bool {
 
 /// RFC 1123 subdomain, at most 253 bytes.
 pub fn subdomain(name: &str) -> Vec<String> {
-    let mut wrong: Vec<String> = too_long(name, 253).into_iter().collect();
+    subdomain_or(too_many(name, 253), name)
+}
+
+/// What is wrong with a subdomain beside its length.
+fn subdomain_or(long: Option<String>, name: &str) -> Vec<String> {
+    let mut wrong: Vec<String> = long.into_iter().collect();
     if name.is_empty() || !name.split('.').all(is_label) {
         wrong.push(format!(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
@@ -37,7 +47,7 @@ pub fn subdomain(name: &str) -> Vec<String> {
 
 /// RFC 1123 label, at most 63 bytes.
 pub fn label(name: &str) -> Vec<String> {
-    let mut wrong: Vec<String> = too_long(name, 63).into_iter().collect();
+    let mut wrong: Vec<String> = too_many(name, 63).into_iter().collect();
     if name.contains('.') {
         wrong.push("must not contain dots".to_owned());
     } else if !is_label(name) {
@@ -52,7 +62,7 @@ pub fn label(name: &str) -> Vec<String> {
 
 /// RFC 1035 label, at most 63 bytes: begins with a letter.
 pub fn label_1035(name: &str) -> Vec<String> {
-    let mut wrong: Vec<String> = too_long(name, 63).into_iter().collect();
+    let mut wrong: Vec<String> = too_many(name, 63).into_iter().collect();
     if !is_label(name) || !name.starts_with(|letter: char| letter.is_ascii_lowercase()) {
         wrong.push(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
@@ -73,6 +83,28 @@ pub fn path_segment(name: &str) -> Vec<String> {
     found.map(|sign| format!("may not contain '{sign}'")).collect()
 }
 
+/// The key of a ConfigMap or Secret, which may be the name of a file.
+pub fn data_key(key: &str) -> Vec<String> {
+    let mut wrong: Vec<String> = too_many(key, 253).into_iter().collect();
+    if key.is_empty()
+        || !key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    {
+        wrong.push(
+            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+             'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+                .to_owned(),
+        );
+    }
+    match key {
+        "." | ".." => wrong.push(format!("must not be '{key}'")),
+        _ if key.starts_with("..") => wrong.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    wrong
+}
+
 /// A label key: a name, optionally after a subdomain and a slash.
 pub fn qualified(key: &str) -> Vec<String> {
     let parts: Vec<&str> = key.split('/').collect();
@@ -91,7 +123,7 @@ pub fn qualified(key: &str) -> Vec<String> {
     match prefix {
         Some("") => wrong.push("prefix part must be non-empty".to_owned()),
         Some(prefix) => wrong.extend(
-            subdomain(prefix)
+            subdomain_or(too_long(prefix, 253), prefix)
                 .into_iter()
                 .map(|detail| format!("prefix part {detail}")),
         ),
@@ -140,9 +172,23 @@ mod tests {
         assert_eq!(label("a.b"), ["must not contain dots"]);
         assert!(label("A")[0].starts_with("a lowercase RFC 1123 label must consist of"));
         assert!(label_1035("1a")[0].starts_with("a DNS-1035 label"));
-        assert_eq!(label(&"a".repeat(64)), ["must be no more than 63 bytes"]);
+        assert_eq!(label(&"a".repeat(64)), ["must be no more than 63 characters"]);
         assert_eq!(path_segment("a:b"), Vec::<String>::new());
         assert_eq!(path_segment("a/b"), ["may not contain '/'"]);
+    }
+
+    #[test]
+    fn keys_of_data() {
+        for good in ["a", ".a", "A_b-c.d"] {
+            assert_eq!(data_key(good), Vec::<String>::new(), "{good}");
+        }
+        assert_eq!(data_key(".."), ["must not be '..'"]);
+        assert_eq!(data_key("..a"), ["must not start with '..'"]);
+        assert_eq!(
+            data_key(&"a".repeat(254)),
+            ["must be no more than 253 characters"]
+        );
+        assert!(data_key("a/b")[0].starts_with("a valid config key must consist of"));
     }
 
     #[test]

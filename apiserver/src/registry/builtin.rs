@@ -15,7 +15,7 @@ struct Row {
     generation: bool,
     create_on_update: bool,
     unconditional_update: bool,
-    in_all: bool,
+    category: &'static str,
     scaled: bool,
 }
 
@@ -32,7 +32,7 @@ const fn row(group: &'static str, plural: &'static str, kind: &'static str) -> R
         generation: false,
         create_on_update: false,
         unconditional_update: true,
-        in_all: false,
+        category: "",
         scaled: false,
     }
 }
@@ -74,8 +74,11 @@ impl Row {
             ..self
         }
     }
+    const fn category(self, category: &'static str) -> Self {
+        Self { category, ..self }
+    }
     const fn in_all(self) -> Self {
-        Self { in_all: true, ..self }
+        self.category("all")
     }
     const fn scaled(self) -> Self {
         Self { scaled: true, ..self }
@@ -133,6 +136,7 @@ const ROWS: &[Row] = &[
         "CustomResourceDefinition",
     )
     .short(&["crd", "crds"])
+    .category("api-extensions")
     .cluster()
     .role(Role::Definition)
     .status(StatusRule::StatusOnly)
@@ -241,11 +245,11 @@ fn to_kind(row: &Row) -> Kind {
         kind: row.kind.to_owned(),
         list_kind: format!("{}List", row.kind),
         short_names: owned(row.short_names),
-        categories: if row.in_all {
-            vec!["all".to_owned()]
+        categories: owned(if row.category.is_empty() {
+            &[]
         } else {
-            Vec::new()
-        },
+            std::slice::from_ref(&row.category)
+        }),
         namespaced: row.namespaced,
         collection: Collection::new(group, row.plural),
         names: row.names,

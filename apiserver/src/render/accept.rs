@@ -38,9 +38,13 @@ pub(crate) fn negotiate(accept: &str, include: &str) -> Result<Form, Refusal> {
         )));
     }
     found.ok_or_else(|| {
-        Refusal::not_acceptable(
-            "406: Not Acceptable\n\nAvailable representations: application/json, application/json;stream=watch",
-        )
+        // Something that is made of objects was asked for, but nothing that there is.
+        if accept.contains("as=") {
+            let message = "only the following media types are accepted: application/json";
+            return Refusal::not_acceptable(message);
+        }
+        Refusal::not_acceptable("406: Not Acceptable\n\nAvailable representations: application/json")
+            .without_object()
     })
 }
 

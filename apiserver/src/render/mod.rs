@@ -118,7 +118,8 @@ pub(crate) fn answer(out: &mut Vec<u8>, form: Form, answer: &Answer, now: Timest
         Answer::List(list) => {
             let mut meta = Map::new();
             meta.insert("resourceVersion".to_owned(), list.version.to_string().into());
-            if !list.next.is_empty() {
+            // A list of custom objects says so when it is the last page.
+            if !list.next.is_empty() || (list.kind.is_custom() && form == Form::Json) {
                 meta.insert("continue".to_owned(), list.next.as_str().into());
             }
             if let Some(remaining) = list.remaining {

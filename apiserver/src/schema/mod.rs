@@ -33,6 +33,7 @@ mod validate;
 
 use serde_json::Value;
 
+pub(crate) use cel::compare_quantities;
 pub use decode::{decode, settle, strict_error, strict_faults};
 pub use error::{ErrorKind, FieldError, SchemaError};
 

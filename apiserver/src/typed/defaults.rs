@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::definition;
 use crate::object::{self, Object, at, has, list, object_mut, text};
 use crate::registry::{Kind, Role};
+use crate::typed::workloads;
 
 /// Label that every namespace carries with its own name.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -18,7 +19,7 @@ pub(crate) fn apply(kind: &Kind, value: &mut Value) {
         (Role::Pod, _) => {
             pod_spec(object_mut(value, &["spec"]));
             set(object_mut(value, &["spec"]), "enableServiceLinks", json!(true));
-            super::pods::default_conditions(value, ["lastProbeTime", "lastTransitionTime"]);
+            conditions(value, ["lastProbeTime", "lastTransitionTime"]);
         }
         (Role::Namespace, _) => {
             let name = object::name(value).to_owned();
@@ -28,24 +29,31 @@ pub(crate) fn apply(kind: &Kind, value: &mut Value) {
         (Role::Definition, _) => definition::default(value),
         (Role::Node, _) => node(value),
         (_, "Service") => service(object_mut(value, &["spec"])),
-        (_, "Deployment") => deployment(value),
-        (_, "ReplicaSet" | "StatefulSet") => {
-            set(object_mut(value, &["spec"]), "replicas", json!(1));
-            template(value);
+        (_, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") => {
+            workloads::apply(kind, value);
         }
-        (_, "DaemonSet") => {
-            set(object_mut(value, &["spec"]), "revisionHistoryLimit", json!(10));
-            let strategy =
-                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
-            set(object_mut(value, &["spec"]), "updateStrategy", strategy);
-            template(value);
-        }
+        (_, "Endpoints") => each(object_mut(value, &[]), "subsets", |subset| {
+            each(subset, "ports", |port| set(port, "protocol", json!("TCP")));
+        }),
+        (_, "LimitRange") => each(object_mut(value, &["spec"]), "limits", limit),
         (_, "RoleBinding" | "ClusterRoleBinding") => role_binding(value),
         _ => {}
     }
 }
 
-fn set(members: &mut Object, name: &str, value: Value) {
+/// Conditions are written with their times, known or not.
+fn conditions(value: &mut Value, times: [&str; 2]) {
+    if !has(value, &["status", "conditions"]) {
+        return;
+    }
+    each(object_mut(value, &["status"]), "conditions", |condition| {
+        for name in times {
+            condition.entry(name).or_insert(Value::Null);
+        }
+    });
+}
+
+pub(super) fn set(members: &mut Object, name: &str, value: Value) {
     let entry = members.entry(name).or_insert(Value::Null);
     if entry.is_null() {
         *entry = value;
@@ -62,11 +70,7 @@ fn each(members: &mut Object, name: &str, mut change: impl FnMut(&mut Object)) {
         .for_each(&mut change);
 }
 
-fn template(value: &mut Value) {
-    pod_spec(object_mut(value, &["spec", "template", "spec"]));
-}
-
-fn pod_spec(spec: &mut Object) {
+pub(super) fn pod_spec(spec: &mut Object) {
     set(spec, "restartPolicy", json!("Always"));
     set(spec, "terminationGracePeriodSeconds", json!(30));
     set(spec, "dnsPolicy", json!("ClusterFirst"));
@@ -164,6 +168,15 @@ fn volume(volume: &mut Object) {
     }
 }
 
+/// A Pod that is replaced has the priority that it had.
+pub(crate) fn keep_priority(old: &Value, new: &mut Value) {
+    for name in ["priority", "preemptionPolicy"] {
+        if let Some(kept) = at(old, &["spec", name]) {
+            set(object_mut(new, &["spec"]), name, kept.clone());
+        }
+    }
+}
+
 /// What admission adds to every Pod.
 pub(crate) fn admit_pod(pod: &mut Value) {
     let spec = object_mut(pod, &["spec"]);
@@ -219,7 +232,7 @@ fn secret(value: &mut Value) {
 }
 
 fn node(value: &mut Value) {
-    super::pods::default_conditions(value, ["lastHeartbeatTime", "lastTransitionTime"]);
+    conditions(value, ["lastHeartbeatTime", "lastTransitionTime"]);
     let status = object_mut(value, &["status"]);
     set(status, "daemonEndpoints", json!({"kubeletEndpoint": {"Port": 0}}));
     let info = object_mut(value, &["status", "nodeInfo"]);
@@ -255,33 +268,56 @@ fn service(spec: &mut Object) {
     });
 }
 
-fn deployment(value: &mut Value) {
-    let spec = object_mut(value, &["spec"]);
-    set(spec, "replicas", json!(1));
-    set(spec, "revisionHistoryLimit", json!(10));
-    set(spec, "progressDeadlineSeconds", json!(600));
-    set(spec, "strategy", json!({"type": "RollingUpdate"}));
-    if let Some(Value::Object(strategy)) = spec.get_mut("strategy") {
-        set(strategy, "type", json!("RollingUpdate"));
-        if strategy.get("type").and_then(Value::as_str) == Some("RollingUpdate") {
-            set(strategy, "rollingUpdate", json!({}));
-        }
-        if let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate") {
-            set(rolling, "maxUnavailable", json!("25%"));
-            set(rolling, "maxSurge", json!("25%"));
+/// Of a container the default limit is the greatest, and the default request the default limit or else the least.
+fn limit(item: &mut Object) {
+    if item.get("type").and_then(Value::as_str) != Some("Container") {
+        return;
+    }
+    for (into, from) in [
+        ("default", "max"),
+        ("defaultRequest", "default"),
+        ("defaultRequest", "min"),
+    ] {
+        let Some(Value::Object(from)) = item.get(from).cloned() else {
+            continue;
+        };
+        if let Value::Object(into) = item.entry(into).or_insert_with(|| json!({})) {
+            from.into_iter()
+                .for_each(|(name, quantity)| set(into, &name, quantity));
         }
     }
-    template(value);
 }
 
 fn role_binding(value: &mut Value) {
     let members = object_mut(value, &[]);
-    if let Some(Value::Object(role)) = members.get_mut("roleRef") {
-        set(role, "apiGroup", json!("rbac.authorization.k8s.io"));
+    if let Value::Object(role) = members.entry("roleRef").or_insert_with(|| json!({})) {
+        for (name, default) in [
+            ("apiGroup", "rbac.authorization.k8s.io"),
+            ("kind", ""),
+            ("name", ""),
+        ] {
+            set(role, name, json!(default));
+        }
     }
     each(members, "subjects", |subject| {
         if ["User", "Group"].contains(&subject.get("kind").and_then(Value::as_str).unwrap_or_default()) {
             set(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_containers_follow_from_each_other() {
+        let mut item =
+            json!({"type": "Container", "default": {"cpu": "1"}, "min": {"cpu": "0", "memory": "1Mi"}});
+        limit(item.as_object_mut().unwrap());
+        assert_eq!(item["defaultRequest"], json!({"cpu": "1", "memory": "1Mi"}));
+        let mut item = json!({"type": "Pod", "max": {"cpu": "1"}});
+        limit(item.as_object_mut().unwrap());
+        assert_eq!(item, json!({"type": "Pod", "max": {"cpu": "1"}}));
+    }
 }

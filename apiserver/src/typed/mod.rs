@@ -2,25 +2,26 @@
 
 pub(crate) mod defaults;
 pub(crate) mod definitions;
-mod pods;
+mod forms;
+mod misfit;
+mod rules;
+pub(crate) mod workloads;
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
 
 use crate::object::Object;
-use crate::registry::{Kind, Role};
+use crate::registry::Kind;
 use crate::status::Cause;
 use crate::verbs::body::{add_type, json_kind};
+pub(crate) use misfit::Misfit;
 
 /// Drops unknown members and returns their paths; refuses what is of another form than the type says.
-pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
+pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Misfit> {
     if let Some(custom) = &kind.custom {
         let mut unknown = Vec::new();
         if let Some(schema) = &custom.schema {
             if let Some(why) = schema.decode_error(value) {
-                return Err(why);
+                return Err(Misfit::Other(why));
             }
             schema.default(value);
             unknown = schema.prune(value);
@@ -36,32 +37,6 @@ pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Str
         walk.value(schema, value, "")?;
     }
     Ok(walk.unknown)
-}
-
-/// All data of a ConfigMap or Secret together: 1 MiB.
-const DATA_MAX_BYTES: usize = 1024 * 1024;
-
-fn check_data(kind: &Kind, value: &Value) -> Option<Cause> {
-    let length = |member: &str, of: fn(&str) -> usize| {
-        let members = value.get(member).and_then(Value::as_object).into_iter().flatten();
-        members
-            .map(|(_, content)| of(content.as_str().unwrap_or_default()))
-            .fold(0, usize::saturating_add)
-    };
-    // Base64 has four letters for three bytes.
-    let decoded = |text: &str| text.len().saturating_mul(3).checked_div(4).unwrap_or(0);
-    let (bytes, field) = match kind.role {
-        Role::Secret => (length("data", decoded), "data"),
-        _ => (
-            length("data", str::len).saturating_add(length("binaryData", decoded)),
-            "[]",
-        ),
-    };
-    (bytes > DATA_MAX_BYTES).then(|| Cause {
-        reason: "FieldValueTooLong",
-        message: format!("Too long: may not be more than {DATA_MAX_BYTES} bytes"),
-        field: field.to_owned(),
-    })
 }
 
 /// What the subresource `scale` reads must be a number that is not negative.
@@ -83,7 +58,7 @@ fn check_scale(path: &[String], value: &Value) -> Option<Cause> {
 }
 
 /// The metadata has a type whatever the object is.
-fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
+fn conform_metadata(value: &mut Value) -> Result<Vec<String>, Misfit> {
     let schema = definitions::by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
     let (Some(schema), Some(metadata)) = (schema, value.get_mut("metadata")) else {
         return Ok(Vec::new());
@@ -102,20 +77,10 @@ fn conform_metadata(value: &mut Value) -> Result<Vec<String>, String> {
 
 /// What is wrong with the content of an object that is created, or that replaces `old`.
 pub(crate) fn check(kind: &Kind, value: &Value, old: Option<&Value>, subresource: &str) -> Vec<Cause> {
-    if kind.group.is_empty() && ["ConfigMap", "Secret"].contains(&kind.kind.as_str()) {
-        return check_data(kind, value).into_iter().collect();
-    }
-    if kind.role == Role::Event && old.is_none() {
-        return pods::check_event(value).into_iter().collect();
-    }
-    if kind.role == Role::Pod {
-        return if subresource.is_empty() {
-            pods::check(value, old)
-        } else {
-            Vec::new()
-        };
-    }
-    let Some(schema) = kind.custom.as_ref().and_then(|custom| custom.schema.as_ref()) else {
+    let Some(custom) = &kind.custom else {
+        return rules::check(kind, value, old, subresource);
+    };
+    let Some(schema) = &custom.schema else {
         return Vec::new();
     };
     // Rules may read apiVersion and kind, which are not stored.
@@ -142,51 +107,85 @@ fn is_free(name: &str) -> bool {
     ["JSON", "RawExtension", "FieldsV1"].contains(&short) || short.starts_with("JSONSchemaPropsOr")
 }
 
-/// Quantities are numbers with an optional suffix.
-fn check_quantity(value: &Value) -> Result<(), String> {
-    static FORM: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$").ok());
-    let is_one = match value {
-        Value::String(text) => FORM.as_ref().is_none_or(|form| form.is_match(text)),
-        other => other.is_number() || other.is_null(),
-    };
-    let wrong = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-    if is_one { Ok(()) } else { Err(wrong.to_owned()) }
+/// Lists and maps that are written even if they are empty, although they may be left out. Of others that are empty
+/// nothing is kept, as the API server's types have it.
+const ALWAYS_WRITTEN: [&str; 2] = ["rules", "sources"];
+
+/// Whether a member means as much as none.
+fn is_nothing(schema: &'static Value, member: &Value) -> bool {
+    match member {
+        Value::Null => true,
+        _ if definitions::reference(schema).is_some_and(is_free) => false,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => {
+            let is_struct = || definitions::resolve(schema).get("additionalProperties").is_none();
+            members.is_empty() && !is_struct()
+        }
+        _ => false,
+    }
 }
 
 struct Walk<'a> {
     unknown: Vec<String>,
-    /// The type, as Go names it in errors.
+    /// The innermost type, as Go names it in errors.
     of: &'a str,
 }
 
 impl Walk<'_> {
-    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn value(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         if definitions::reference(schema).is_some_and(is_free) {
             return Ok(());
         }
-        if definitions::reference(schema).is_some_and(|name| name.ends_with(".Quantity")) {
-            return check_quantity(value);
+        if value.is_null() {
+            return Ok(());
+        }
+        let type_name = definitions::reference(schema).and_then(|name| name.rsplit('.').next());
+        match type_name {
+            Some("Time" | "MicroTime") if !value.is_string() => return Err(self.wrong(value, path, "string")),
+            Some("Quantity") => return forms::check_quantity(value).map_err(Misfit::Other),
+            Some("Time") => return forms::read_time(value).map_err(Misfit::Other),
+            Some("MicroTime") => return forms::read_micro_time(value).map_err(Misfit::Other),
+            _ => {}
         }
         let schema = definitions::resolve(schema);
-        if value.is_null() || schema.get("x-kubernetes-int-or-string").is_some() {
+        if schema.get("x-kubernetes-int-or-string").is_some() {
             return Ok(());
         }
         match schema.get("type").and_then(Value::as_str) {
-            Some("object") => self.object(schema, value, path),
+            Some("object") => {
+                let outer = self.of;
+                if let Some(name) = type_name.filter(|_| !path.is_empty()) {
+                    self.of = name;
+                }
+                self.object(schema, value, path)?;
+                self.of = outer;
+                Ok(())
+            }
             Some("array") => self.array(schema, value, path),
-            Some("string") if !value.is_string() => Err(self.wrong(value, path, "string")),
+            Some("string") => {
+                let Value::String(text) = &value else {
+                    return Err(self.wrong(value, path, "string"));
+                };
+                match schema.get("format").and_then(Value::as_str) {
+                    Some("byte") => forms::check_bytes(text).map_err(Misfit::Other),
+                    _ => Ok(()),
+                }
+            }
             Some("boolean") if !value.is_boolean() => Err(self.wrong(value, path, "bool")),
             Some("integer") if !(value.is_i64() || value.is_u64()) => {
                 let format = schema.get("format").and_then(Value::as_str).unwrap_or("int64");
                 Err(self.wrong(value, path, format))
             }
             Some("number") if !value.is_number() => Err(self.wrong(value, path, "float64")),
+            Some("number") => {
+                crate::schema::settle(value);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
-    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn object(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         let Value::Object(members) = value else {
             let of = if schema.get("additionalProperties").is_some() {
                 "map[string]string"
@@ -196,7 +195,7 @@ impl Walk<'_> {
             return Err(self.wrong(value, path, of));
         };
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
-            return self.members(properties, members, path);
+            return self.members(schema, properties, members, path);
         }
         if let Some(each) = schema.get("additionalProperties").filter(|each| each.is_object()) {
             let of_strings = each.get("type").and_then(Value::as_str) == Some("string");
@@ -212,11 +211,16 @@ impl Walk<'_> {
 
     fn members(
         &mut self,
+        schema: &'static Value,
         properties: &'static Object,
         members: &mut Object,
         path: &str,
-    ) -> Result<(), String> {
-        let mut unknown = Vec::new();
+    ) -> Result<(), Misfit> {
+        let required = crate::object::list(schema, &["required"]);
+        let is_written = |name: &String| {
+            ALWAYS_WRITTEN.contains(&name.as_str()) || required.iter().any(|required| required == name)
+        };
+        let (mut unknown, mut empty) = (Vec::new(), Vec::new());
         for (name, member) in members.iter_mut() {
             let path = if path.is_empty() {
                 name.clone()
@@ -224,9 +228,17 @@ impl Walk<'_> {
                 format!("{path}.{name}")
             };
             match properties.get(name) {
-                Some(schema) => self.value(schema, member, &path)?,
+                Some(schema) => {
+                    self.value(schema, member, &path)?;
+                    if is_nothing(schema, member) && !is_written(name) {
+                        empty.push(name.clone());
+                    }
+                }
                 None => unknown.push((name.clone(), path)),
             }
+        }
+        for name in empty {
+            members.remove(&name);
         }
         for (name, path) in unknown {
             members.remove(&name);
@@ -235,7 +247,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), String> {
+    fn array(&mut self, schema: &'static Value, value: &mut Value, path: &str) -> Result<(), Misfit> {
         let Value::Array(items) = value else {
             return Err(self.wrong(value, path, "[]"));
         };
@@ -248,17 +260,101 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// In the words of Go's JSON reader.
-    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> String {
-        let found = json_kind(value);
-        let plain: String = path
+    fn wrong(&self, value: &Value, path: &str, wanted: &str) -> Misfit {
+        let plain: Vec<&str> = path
             .split('.')
             .map(|part| part.split('[').next().unwrap_or_default())
-            .collect::<Vec<_>>()
-            .join(".");
-        format!(
-            "json: cannot unmarshal {found} into Go struct field {}.{plain} of type {wanted}",
-            self.of
-        )
+            .collect();
+        Misfit::Form {
+            found: value.clone(),
+            field: format!("{}.{}", self.of, plain.join(".")),
+            wanted: wanted.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+    use serde_json::json;
+
+    fn conformed(group: &str, plural: &str, value: Value) -> Result<Value, String> {
+        let kind = Registry::new().get(group, "v1", plural).unwrap();
+        let mut value = value;
+        conform(&kind, &mut value)
+            .map(|_| value)
+            .map_err(|misfit| misfit.decoded())
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out_unless_it_is_always_written() {
+        let pod = json!({"metadata": {"labels": {}}, "spec": {
+            "containers": [], "tolerations": [], "nodeSelector": {}, "hostname": null, "securityContext": {},
+            "volumes": [{"name": "v", "emptyDir": {}}],
+        }});
+        assert_eq!(
+            conformed("", "pods", pod).unwrap(),
+            json!({"metadata": {}, "spec": {
+                "containers": [], "securityContext": {}, "volumes": [{"name": "v", "emptyDir": {}}],
+            }})
+        );
+        let role = json!({"rules": []});
+        assert_eq!(
+            conformed("rbac.authorization.k8s.io", "roles", role.clone()).unwrap(),
+            role
+        );
+        assert_eq!(
+            conformed("", "configmaps", json!({"data": {}})).unwrap(),
+            json!({})
+        );
+    }
+
+    #[test]
+    fn bytes_and_moments_are_read() {
+        let wrong = conformed("", "secrets", json!({"data": {"a": "?"}})).unwrap_err();
+        assert_eq!(wrong, "illegal base64 data at input byte 0");
+        let lease = |time: &str| {
+            conformed(
+                "coordination.k8s.io",
+                "leases",
+                json!({"spec": {"renewTime": time}}),
+            )
+        };
+        assert!(
+            lease("yesterday")
+                .unwrap_err()
+                .starts_with("parsing time \"yesterday\"")
+        );
+        assert!(lease("2026-01-01T00:00:05.000000Z").is_ok());
+    }
+
+    #[test]
+    fn what_is_of_another_form_is_named_by_its_innermost_type() {
+        let wrong = conformed("", "pods", json!({"spec": {"containers": [{"name": 1}]}})).unwrap_err();
+        assert_eq!(
+            wrong,
+            "json: cannot unmarshal number into Go struct field Container.spec.containers.name of type string"
+        );
+        let wrong = conformed("", "configmaps", json!({"data": {"a": 1}})).unwrap_err();
+        assert_eq!(
+            wrong,
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"
+        );
+    }
+
+    #[test]
+    fn numbers_of_a_schema_are_whole_where_they_can_be() {
+        let schema = |minimum: Value| {
+            json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": {
+                "type": "integer", "minimum": minimum, "default": 1.5,
+            }}}]}})
+        };
+        let definition = conformed(
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            schema(json!(0.0)),
+        );
+        assert_eq!(definition.unwrap(), schema(json!(0)));
     }
 }

@@ -9,6 +9,7 @@ use crate::registry::{Kind, Role};
 use crate::request::{Call, Validation};
 use crate::schema;
 use crate::status::{Cause, Refusal};
+use crate::typed::Misfit;
 
 /// Bodies up to 3 MiB are read, as by the API server.
 pub(crate) const MAX_BYTES: usize = 3 * 1024 * 1024;
@@ -16,7 +17,7 @@ pub(crate) const MAX_BYTES: usize = 3 * 1024 * 1024;
 /// What `accepted media types` says of bodies.
 const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
-/// Reads a body of JSON or YAML.
+/// Reads a body of JSON or YAML. `expected` is the kind that an unreadable one is told it must be of, if it is told.
 pub(crate) fn parse(call: &Call, expected: &str) -> Result<Value, Refusal> {
     read(call, expected).map(|(value, _)| value)
 }
@@ -43,12 +44,14 @@ fn read(call: &Call, expected: &str) -> Result<(Value, Vec<String>), Refusal> {
 fn parse_json(body: &[u8], expected: &str) -> Result<(Value, Vec<String>), Refusal> {
     let unrecognized = |why: &str| {
         let shown = shorten(body);
-        Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; json parse \
-             error: {why} ({shown})"
-        ))
+        let why = format!("couldn't get version/kind; json parse error: {why}");
+        Refusal::bad_request(match expected {
+            "" => why,
+            kind => format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"),
+        })
     };
-    let (value, duplicates) = schema::decode(body).map_err(|error| unrecognized(&json_error(&error)))?;
+    let (value, duplicates) =
+        schema::decode(body).map_err(|error| unrecognized(&json_error(body, &error)))?;
     if !value.is_object() {
         let what = json_kind(&value);
         return Err(unrecognized(&format!(
@@ -74,21 +77,41 @@ pub(crate) fn json_kind(value: &Value) -> &'static str {
 /// Reads YAML, of which JSON is a part.
 pub(crate) fn parse_yaml(body: &[u8]) -> Result<Value, Refusal> {
     let text = std::str::from_utf8(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    serde_saphyr::from_str(text)
-        .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))
+    let mut value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(_) => serde_saphyr::from_str(text)
+            .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?,
+    };
+    // On its way to JSON 1.0 becomes 1.
+    schema::settle(&mut value);
+    Ok(value)
 }
 
-/// What Go's JSON reader would say, as far as clients see a difference.
-pub(crate) fn json_error(error: &serde_json::Error) -> String {
+/// What Go's JSON reader would say of a text, as far as clients see a difference.
+pub(crate) fn json_error(text: &[u8], error: &serde_json::Error) -> String {
     // Errors inside of objects have lost their category on the way.
-    if error.is_eof() || error.to_string().starts_with("EOF while parsing") {
-        "unexpected end of JSON input".to_owned()
-    } else {
-        error.to_string()
+    let why = error.to_string();
+    if error.is_eof() || why.starts_with("EOF while parsing") {
+        return "unexpected end of JSON input".to_owned();
     }
+    let text = String::from_utf8_lossy(text);
+    let line = text
+        .lines()
+        .nth(error.line().saturating_sub(1))
+        .unwrap_or_default();
+    let Some(sign) = line.chars().nth(error.column().saturating_sub(1)) else {
+        return why;
+    };
+    let place = match why.split(" at line ").next().unwrap_or_default() {
+        "expected value" => "looking for beginning of value",
+        "expected `:`" => "after object key",
+        "expected `,` or `}`" => "after object key:value pair",
+        "expected `,` or `]`" => "after array element",
+        "key must be a string" => "looking for beginning of object key string",
+        "trailing characters" => "after top-level value",
+        _ => return why,
+    };
+    format!("invalid character '{sign}' {place}")
 }
 
 /// The beginning of a body, for error texts; in hexadecimal when it is not an object.
@@ -121,7 +144,16 @@ pub(crate) fn decode(
     }
     let (mut value, duplicates) = read(call, &kind.kind)?;
     check_type(kind, &mut value, &call.body)?;
-    conform(kind, &mut value, &duplicates, validation, Origin::Body, warnings)?;
+    let refuse = |misfit: &Misfit| {
+        let why = misfit.decoded();
+        let Kind {
+            kind: name, version, ..
+        } = kind;
+        Refusal::bad_request(format!(
+            "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
+        ))
+    };
+    conform(kind, &mut value, &duplicates, validation, &refuse, warnings)?;
     Ok(value)
 }
 
@@ -208,38 +240,21 @@ pub(super) fn check_custom_type(
     Ok(())
 }
 
-/// Where an object comes from, for the words of a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The body of a request.
-    Body,
-    /// A patch made it.
-    Patch,
-}
-
-/// Brings an object to the form of its schema: unknown fields go, as `validation` says.
+/// Brings an object to the form of its schema: unknown fields go, as `validation` says. `refuse` has the words of a
+/// refusal, which depend on where the object comes from.
 pub(crate) fn conform(
     kind: &Kind,
     value: &mut Value,
     duplicates: &[String],
     validation: Validation,
-    origin: Origin,
+    refuse: &dyn Fn(&Misfit) -> Refusal,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let Kind {
-        kind: name, version, ..
-    } = kind;
-    let refuse = |value: &Value, why: &str| match origin {
-        Origin::Body => Refusal::bad_request(format!(
-            "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
-        )),
-        Origin::Patch => Refusal::invalid_patch(value, why),
-    };
-    let unknown = crate::typed::conform(kind, value).map_err(|why| refuse(value, &why))?;
+    let unknown = crate::typed::conform(kind, value).map_err(|misfit| refuse(&misfit))?;
     match validation {
         Validation::Strict => {
             if let Some(why) = schema::strict_error(duplicates, &unknown) {
-                return Err(refuse(value, &why));
+                return Err(refuse(&Misfit::Other(why)));
             }
         }
         Validation::Warn => warnings.extend(schema::strict_faults(duplicates, &unknown)),
@@ -249,4 +264,30 @@ pub(crate) fn conform(
         convert::event_to_stored(kind, value);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_said_in_the_words_of_go() {
+        let of = |text: &str| {
+            let error = serde_json::from_str::<Value>(text).unwrap_err();
+            json_error(text.as_bytes(), &error)
+        };
+        assert_eq!(of("{\"a"), "unexpected end of JSON input");
+        assert_eq!(of("~"), "invalid character '~' looking for beginning of value");
+        assert_eq!(
+            of("{a"),
+            "invalid character 'a' looking for beginning of object key string"
+        );
+        assert_eq!(of("{\"a\" 1"), "invalid character '1' after object key");
+        assert_eq!(
+            of("{\"a\":1 2"),
+            "invalid character '2' after object key:value pair"
+        );
+        assert_eq!(of("[1 2"), "invalid character '2' after array element");
+        assert_eq!(of("1\n 2"), "invalid character '2' after top-level value");
+    }
 }

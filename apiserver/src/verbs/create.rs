@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, body};
+use super::{Answer, body, priority};
 use crate::lifecycle;
 use crate::meta;
 use crate::object;
@@ -40,6 +40,8 @@ pub(crate) enum Writing {
     Update,
     /// Apply, which has recorded itself.
     Apply,
+    /// A write that nobody is the owner of.
+    Unrecorded,
 }
 
 /// Creates an object that was read from a body, or made by an apply.
@@ -52,6 +54,9 @@ pub(crate) fn insert(
 ) -> Result<Arc<Value>, Refusal> {
     let kind = &*target.kind;
     place(target, &mut value)?;
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        object::take_meta(&mut value, field);
+    }
     lifecycle::admit(state, kind, &value)?;
     let generated = name(state, kind, &mut value);
     object::set_meta(&mut value, "uid", state.sources.uid());
@@ -59,6 +64,9 @@ pub(crate) fn insert(
     typed::defaults::apply(kind, &mut value);
     if written_by == Writing::Update {
         managed::track(kind, None, &mut value, options, "", state.sources.now());
+    }
+    if kind.role == Role::Pod {
+        priority::admit(state, kind, &mut value)?;
     }
     strategy::prepare_create(kind, &mut value);
     check(kind, &value, None, "")?;
@@ -137,10 +145,18 @@ pub(super) fn check(
         causes.extend(definition::check(value, old));
     }
     if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::invalid(kind, object::name(value), causes))
+        return Ok(());
     }
+    let name = object::name(value);
+    if kind.role == Role::Event {
+        // What is refused is the Event that would be stored.
+        let stored = Kind {
+            group: String::new(),
+            ..kind.clone()
+        };
+        return Err(Refusal::invalid(&stored, name, causes));
+    }
+    Err(Refusal::invalid(kind, name, causes))
 }
 
 /// Refuses what etcd would not take.

@@ -45,7 +45,7 @@ impl DeleteOptions {
         let body = if call.body.is_empty() {
             query_options(call)?
         } else {
-            body::parse(call, "DeleteOptions")?
+            body::parse(call, "")?
         };
         let (api_version, kind) = (text(&body, &["apiVersion"]), text(&body, &["kind"]));
         if !["", "DeleteOptions"].contains(&kind) {

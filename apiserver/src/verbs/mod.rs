@@ -5,7 +5,11 @@ mod create;
 pub(crate) mod delete;
 mod list;
 mod patch;
+mod priority;
+mod scale;
 mod subresource;
+#[cfg(test)]
+mod tests;
 mod update;
 pub(crate) mod watch;
 
@@ -79,6 +83,10 @@ pub(crate) fn answer(
     if let Some(custom) = &target.kind.custom {
         warnings.extend(custom.deprecation.clone());
     }
+    if target.kind.kind == "Endpoints" && !target.kind.is_custom() {
+        let warning = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+        warnings.push(warning.to_owned());
+    }
     let on_object = !target.name.is_empty();
     let stored = target.kind.role != Role::Review;
     match (&call.method, on_object, target.subresource.as_str()) {
@@ -87,7 +95,7 @@ pub(crate) fn answer(
         (&Method::GET, false, "") if call.query.flag("watch") => watch::start(state, target, call),
         (&Method::GET, false, "") => list::list(state, target, call),
         (&Method::GET, true, "" | "status") => get(state, target),
-        (&Method::GET, true, "scale") => subresource::get_scale(state, target),
+        (&Method::GET, true, "scale") => scale::get_scale(state, target),
         (&Method::POST, false, "") if target.kind.namespaced && target.namespace.is_empty() => {
             Err(Refusal::method_not_allowed())
         }
@@ -95,7 +103,7 @@ pub(crate) fn answer(
         (&Method::POST, true, "binding") => subresource::bind(state, target, call),
         (&Method::POST, true, "eviction") => subresource::evict(state, target, call),
         (&Method::PUT, true, "" | "status" | "finalize") => update::replace(state, target, call, warnings),
-        (&Method::PUT | &Method::PATCH, true, "scale") => subresource::set_scale(state, target, call),
+        (&Method::PUT | &Method::PATCH, true, "scale") => scale::set_scale(state, target, call),
         (&Method::PATCH, true, "" | "status") => patch::patch(state, target, call, warnings),
         (&Method::DELETE, true, "") => delete::delete(state, target, call),
         (&Method::DELETE, false, "") if target.kind.role != Role::Namespace => {

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::body::Origin;
 use super::create::{self, Writing};
 use super::{Answer, body, find, update};
 use crate::managed;
@@ -13,7 +12,9 @@ use crate::registry::Kind;
 use crate::request::{Call, Target, Validation, WriteOptions};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
+use crate::structs;
 use crate::topology::TypeInfo;
+use crate::typed::Misfit;
 
 pub(super) fn patch(
     state: &mut State,
@@ -32,8 +33,15 @@ pub(super) fn patch(
     let mut current = patchable(call, &crate::convert::to_served(kind, &old));
     body::add_type(kind, &mut current);
     let mut new = apply_to(call, &current, types.as_ref())?;
-    check_patched(kind, &new)?;
-    body::conform(kind, &mut new, &[], options.validation, Origin::Patch, warnings)?;
+    let refuse = |misfit: &Misfit| {
+        let why = match call.media_type().as_str() {
+            STRATEGIC => misfit.converted(),
+            _ => misfit.decoded(),
+        };
+        Refusal::invalid_patch(&quoted(kind, call, &current, types.as_ref()), &why)
+    };
+    check_patched(kind, &new, &refuse)?;
+    body::conform(kind, &mut new, &[], options.validation, &refuse, warnings)?;
     update::check_name(target, &new)?;
     create::place_existing(target, &mut new)?;
     warnings.extend(meta::warnings(kind, Some(&old), &new));
@@ -95,7 +103,9 @@ fn apply(
         &target.subresource,
         now,
     )?;
-    body::conform(kind, &mut new, &[], Validation::Ignore, Origin::Patch, warnings)?;
+    let made = new.clone();
+    let refuse = |misfit: &Misfit| Refusal::invalid_patch(&structs::plain(&made), &misfit.decoded());
+    body::conform(kind, &mut new, &[], Validation::Ignore, &refuse, warnings)?;
     object::set_meta(&mut new, "name", target.name.as_str());
     let Some(live) = live else {
         let created = create::insert(state, target, new, options, Writing::Apply)?;
@@ -132,7 +142,7 @@ fn check_configuration(target: &Target, configuration: &Value) -> Result<(), Ref
 }
 
 /// A patch cannot make something else of an object.
-fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
+fn check_patched(kind: &Kind, new: &Value, refuse: &dyn Fn(&Misfit) -> Refusal) -> Result<(), Refusal> {
     let (api_version, name) = (object::text(new, &["apiVersion"]), object::text(new, &["kind"]));
     if kind.is_custom() && api_version != kind.api_version() {
         let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -153,15 +163,15 @@ fn check_patched(kind: &Kind, new: &Value) -> Result<(), Refusal> {
     let why = format!(
         "no kind \"{name}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\""
     );
-    Err(Refusal::invalid_patch(new, &why))
+    Err(refuse(&Misfit::Other(why)))
 }
 
 /// The content types that a kind can be patched with.
 pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refusal> {
     match media_type {
         "application/json-patch+json" | "application/merge-patch+json" | APPLY => Ok(()),
-        "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(()),
-        "application/strategic-merge-patch+json" => Err(Refusal::unsupported_media(
+        STRATEGIC if !kind.is_custom() => Ok(()),
+        STRATEGIC => Err(Refusal::unsupported_media(
             "the body of the request was in an unknown format - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
@@ -169,20 +179,46 @@ pub(super) fn check_media_type(kind: &Kind, media_type: &str) -> Result<(), Refu
     }
 }
 
+/// The content type of strategic merge patches.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
 /// The content type of server-side apply.
-const APPLY: &str = "application/apply-patch+yaml";
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
 /// Applies the body of a request to an object.
 pub(super) fn apply_to(call: &Call, current: &Value, types: Option<&TypeInfo>) -> Result<Value, Refusal> {
     let patch: Value = serde_json::from_slice(&call.body).map_err(|error| {
-        Refusal::bad_request(format!("error decoding patch: {}", body::json_error(&error)))
+        Refusal::bad_request(format!(
+            "error decoding patch: {}",
+            body::json_error(&call.body, &error)
+        ))
     })?;
     let patched = match (call.media_type().as_str(), types) {
         ("application/json-patch+json", _) => json::apply(current, &patch),
-        ("application/strategic-merge-patch+json", Some(types)) => strategic::apply(current, &patch, types),
+        (STRATEGIC, Some(types)) => strategic::apply(current, &patch, types),
         _ => merge::apply(current, &patch),
     };
     patched.map_err(|error| refusal(&error))
+}
+
+/// What the API server shows of a patch whose result it cannot read: of a strategic patch the patch itself, of the others
+/// the result. There members stand by name where the patch went, and as they are declared everywhere else.
+fn quoted(kind: &Kind, call: &Call, current: &Value, types: Option<&TypeInfo>) -> String {
+    let patch: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    if call.media_type() == STRATEGIC {
+        return structs::go_map(&patch);
+    }
+    let result = apply_to(call, current, types).unwrap_or_default();
+    let touches = |operation: &Value| object::text(operation, &["path"]).starts_with("/metadata");
+    let is_touched = match &patch {
+        Value::Array(operations) => operations.iter().any(touches),
+        patch => patch.get("metadata").is_some(),
+    };
+    if kind.is_custom() {
+        structs::plain(&result)
+    } else {
+        structs::object(&result, !is_touched)
+    }
 }
 
 fn refusal(error: &PatchError) -> Refusal {

@@ -1,18 +1,18 @@
-//! Scale, binding, eviction, and the reviews, which are asked like objects but not stored.
+//! Binding, eviction, and the reviews, which are asked like objects but not stored.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::create::Writing;
-use super::{Answer, body, delete, find, patch, update};
-use crate::object::{self, at, has, list, number, object_mut, text};
-use crate::registry::{Kind, Role, ScalePaths};
+use super::{Answer, body, delete, find};
+use crate::object::{self, at, list, number, object_mut, text};
+use crate::registry::Kind;
 use crate::request::{Call, Target, WriteOptions};
-use crate::selector::{self, Labels};
+use crate::selector::Labels;
 use crate::state::State;
 use crate::status::{Cause, Refusal};
 use crate::store::Collection;
+use crate::{managed, typed};
 
 /// The user that this server takes everybody for.
 const USER: &str = "admin";
@@ -26,6 +26,20 @@ pub(super) fn review(
 ) -> Result<Answer, Refusal> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let mut value = body::decode(call, &target.kind, options.validation, warnings)?;
+    let causes = typed::check(&target.kind, &value, None, "");
+    if !causes.is_empty() {
+        // The API server does not say of which kind it is.
+        let nameless = Kind {
+            kind: String::new(),
+            ..Kind::clone(&target.kind)
+        };
+        return Err(Refusal::invalid(&nameless, object::name(&value), causes));
+    }
+    if target.kind.kind == "SelfSubjectRulesReview" {
+        object::put(&mut value, "spec", Some(json!({})));
+    } else if target.kind.group == "authorization.k8s.io" {
+        managed::track(&target.kind, None, &mut value, &options, "", state.sources.now());
+    }
     let user = json!({"username": USER, "groups": ["system:masters", "system:authenticated"]});
     let status = match target.kind.kind.as_str() {
         "SelfSubjectReview" => {
@@ -43,102 +57,6 @@ pub(super) fn review(
     object::meta_mut(&mut value);
     object::put(&mut value, "status", Some(status));
     Ok(Answer::Plain { code: 201, value })
-}
-
-fn scale_paths(kind: &Kind) -> Result<&ScalePaths, Refusal> {
-    kind.scale.as_ref().ok_or_else(Refusal::no_such_resource)
-}
-
-fn at_path<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, name| value.get(name))
-}
-
-/// The `Scale` of an object.
-fn scale_of(kind: &Kind, value: &Value) -> Result<Value, Refusal> {
-    let paths = scale_paths(kind)?;
-    let replicas = |path: &[String]| at_path(value, path).and_then(Value::as_i64).unwrap_or(0);
-    let mut meta = object::Object::new();
-    for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if let Some(member) = at(value, &["metadata", name]) {
-            meta.insert(name.to_owned(), member.clone());
-        }
-    }
-    let mut status = json!({"replicas": replicas(&paths.status_replicas)});
-    match paths.selector.as_ref().and_then(|path| at_path(value, path)) {
-        Some(Value::String(selector)) if !selector.is_empty() => {
-            object::put(&mut status, "selector", Some(selector.as_str().into()));
-        }
-        Some(selector @ Value::Object(_)) => {
-            object::put(&mut status, "selector", Some(selector::text(selector).into()));
-        }
-        _ => {}
-    }
-    let wanted = replicas(&paths.spec_replicas);
-    let spec = if wanted == 0 {
-        json!({})
-    } else {
-        json!({"replicas": wanted})
-    };
-    Ok(json!({
-        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": meta, "spec": spec, "status": status,
-    }))
-}
-
-pub(super) fn get_scale(state: &State, target: &Target) -> Result<Answer, Refusal> {
-    let value = find(state, target)?;
-    Ok(Answer::Plain {
-        code: 200,
-        value: scale_of(&target.kind, &value)?,
-    })
-}
-
-pub(super) fn set_scale(state: &mut State, target: &Target, call: &Call) -> Result<Answer, Refusal> {
-    let kind = &target.kind;
-    let is_patch = call.method == http::Method::PATCH;
-    let options = WriteOptions::parse(call, if is_patch { "PatchOptions" } else { "UpdateOptions" })?;
-    let old = find(state, target)?;
-    let scale = if is_patch {
-        let current = scale_of(kind, &old)?;
-        patch::check_media_type(kind, &call.media_type())?;
-        patch::apply_to(call, &current, None)?
-    } else {
-        body::parse(call, "Scale")?
-    };
-    update::check_name(target, &scale)?;
-    let replicas = number(&scale, &["spec", "replicas"]).unwrap_or(0);
-    if replicas < 0 && !kind.is_custom() {
-        let cause = Cause::invalid(
-            "spec.replicas",
-            &replicas.into(),
-            "must be greater than or equal to 0",
-        );
-        let scaled = Kind {
-            group: "autoscaling".to_owned(),
-            kind: "Scale".to_owned(),
-            ..Kind::clone(kind)
-        };
-        return Err(Refusal::invalid(&scaled, &target.name, vec![cause]));
-    }
-    let mut new = Value::clone(&old);
-    match object::meta_text(&scale, "resourceVersion") {
-        "" => {}
-        version => object::set_meta(&mut new, "resourceVersion", version),
-    }
-    let paths = scale_paths(kind)?;
-    if let Some((last, parents)) = paths.spec_replicas.split_last() {
-        let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
-        object_mut(&mut new, &parents).insert(last.clone(), replicas.into());
-    }
-    body::add_type(kind, &mut new);
-    let whole = Target {
-        subresource: "scale".to_owned(),
-        ..target.clone()
-    };
-    let written = update::store(state, &whole, &old, new, &options, Writing::Update)?;
-    Ok(Answer::Plain {
-        code: 200,
-        value: scale_of(kind, &written)?,
-    })
 }
 
 fn done() -> Answer {
@@ -162,17 +80,9 @@ pub(super) fn bind(state: &mut State, target: &Target, call: &Call) -> Result<An
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let binding = body::parse(call, "Binding")?;
     check_url_name(target, &binding, "Binding")?;
+    check_target(&binding)?;
     let old = find(state, target)?;
     let node = text(&binding, &["target", "name"]);
-    let of_kind = text(&binding, &["target", "kind"]);
-    if !of_kind.is_empty() && of_kind != "Node" {
-        let cause = Cause::unsupported("target.kind", &format!("\"{of_kind}\""), &["Node", "<empty>"]);
-        let kind = Kind {
-            kind: "Binding".to_owned(),
-            ..Kind::clone(&target.kind)
-        };
-        return Err(Refusal::invalid(&kind, &target.name, vec![cause]));
-    }
     let refuse = |why: String| {
         let kind = Kind {
             plural: "pods/binding".to_owned(),
@@ -215,11 +125,50 @@ pub(super) fn bind(state: &mut State, target: &Target, call: &Call) -> Result<An
     Ok(done())
 }
 
+/// A Pod is bound to a node that is named. Otherwise the API server only says what is wrong.
+fn check_target(binding: &Value) -> Result<(), Refusal> {
+    let mut wrong = Vec::new();
+    let kind = text(binding, &["target", "kind"]);
+    if !["", "Node"].contains(&kind) {
+        let shown = Value::from(kind).to_string();
+        wrong.push(Cause::unsupported("target.kind", &shown, &["Node", "<empty>"]));
+    }
+    if text(binding, &["target", "name"]).is_empty() {
+        wrong.push(Cause::required("target.name", ""));
+    }
+    let texts: Vec<String> = wrong
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    match texts.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Refusal::plain_error(one.clone())),
+        many => Err(Refusal::plain_error(format!("[{}]", many.join(", ")))),
+    }
+}
+
 fn set_pod_condition(pod: &mut Value, condition: &Value, now: &str) {
     let mut condition = condition.clone();
     object::put(&mut condition, "lastProbeTime", Some(Value::Null));
     object::put(&mut condition, "lastTransitionTime", Some(now.into()));
     put_condition(pod, condition);
+}
+
+/// Puts a condition in place of the one of its type, whose time stays if the status does.
+fn put_status_condition(value: &mut Value, mut condition: Value) {
+    let same = |known: &&Value| {
+        ["type", "status"]
+            .iter()
+            .all(|name| known.get(name) == condition.get(name))
+    };
+    let since = list(value, &["status", "conditions"])
+        .iter()
+        .find(same)
+        .and_then(|known| known.get("lastTransitionTime").cloned());
+    if since.is_some() {
+        object::put(&mut condition, "lastTransitionTime", since);
+    }
+    put_condition(value, condition);
 }
 
 /// Puts a condition in place of the one of its type.
@@ -315,19 +264,7 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
     {
         return Ok(());
     }
-    let name = object::name(budget);
-    if count("observedGeneration") < number(budget, &["metadata", "generation"]).unwrap_or(0) {
-        let cause = format!("The disruption budget {name} is still being processed by the server.");
-        return Err(Refusal::disruption_budget(VIOLATES, &cause, 10));
-    }
-    if count("disruptionsAllowed") <= 0 {
-        let cause = format!(
-            "The disruption budget {name} needs {} healthy pods and has {} currently",
-            count("desiredHealthy"),
-            count("currentHealthy")
-        );
-        return Err(Refusal::disruption_budget(VIOLATES, &cause, 0));
-    }
+    check_budget(budget)?;
     if dry_run {
         return Ok(());
     }
@@ -344,11 +281,51 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
             "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
             "observedGeneration": count("observedGeneration"), "lastTransitionTime": now,
         });
-        put_condition(&mut next, condition);
+        put_status_condition(&mut next, condition);
     }
-    let kind = state.registry.get("policy", "v1", "poddisruptionbudgets");
-    if let Some(kind) = kind.filter(|kind| kind.role != Role::Review && has(&next, &["status"])) {
+    if let Some(kind) = state.registry.get("policy", "v1", "poddisruptionbudgets") {
+        let own = WriteOptions::own();
+        managed::track(
+            &kind,
+            Some(budget),
+            &mut next,
+            &own,
+            "status",
+            state.sources.now(),
+        );
         state.write(&kind, next)?;
     }
     Ok(())
+}
+
+/// Refuses where a budget is not up to date or allows no more.
+fn check_budget(budget: &Value) -> Result<(), Refusal> {
+    let (name, count) = (object::name(budget), |name: &str| {
+        number(budget, &["status", name]).unwrap_or(0)
+    });
+    if count("observedGeneration") < number(budget, &["metadata", "generation"]).unwrap_or(0) {
+        let cause = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(Refusal::disruption_budget(VIOLATES, &cause, 10));
+    }
+    if count("disruptionsAllowed") > 0 {
+        return Ok(());
+    }
+    let (wanted, healthy) = (count("desiredHealthy"), count("currentHealthy"));
+    let condition = list(budget, &["status", "conditions"])
+        .iter()
+        .filter(|condition| text(condition, &["type"]) == "DisruptionAllowed")
+        .find(|condition| text(condition, &["status"]) == "False");
+    let said = |name: &str| condition.map_or("", |condition| text(condition, &[name]));
+    let (reason, message) = (said("reason"), said("message"));
+    let disallows = format!("The disruption budget {name} does not allow evicting pods currently");
+    let cause = if reason == "SyncFailed" && !message.is_empty() {
+        format!("{disallows} because it failed sync: {message}")
+    } else if healthy <= wanted {
+        format!("The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently")
+    } else if message.is_empty() {
+        disallows
+    } else {
+        format!("{disallows} ({reason}): {message}")
+    };
+    Err(Refusal::disruption_budget(VIOLATES, &cause, 0))
 }

@@ -82,6 +82,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         desired: DesiredStatus::Running,
         last,
         health: HealthStatus::Unknown,
+        healthy_since: None,
         started_at: None,
         stopped_at: None,
         stop_code: None,

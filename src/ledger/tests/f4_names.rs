@@ -57,3 +57,27 @@ async fn a_pod_of_an_earlier_namesake_is_an_orphan_and_deleted_by_its_uid() {
     });
     looked.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_pod_loses_our_labels_and_finalizer_and_counts_as_used_daemon_43_pct_1() {
+    let (scene, mut server) = begin();
+    let mut copy = pod_at(9, "Running");
+    copy["metadata"]["name"] = json!("t1-copy");
+    copy["metadata"]["labels"] =
+        json!({ "ecs-operator.dev/hold": "true", "ecs-operator.dev/task": "t1", "app": "x" });
+    copy["metadata"]["finalizers"] = json!(["example.com/mine", "ecs-operator.dev/pod"]);
+    scene.knows_pod(&copy);
+    scene.knows_task(&task_at(12, ""));
+    let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
+        let asked = server.expect(PATCH, INSTANCE_STATUS).await;
+        let now = patched(&instance_at(10, &[]), &asked.body, 13);
+        assert_eq!(now["status"]["foreign"]["cpu"], 512, "it counts as used");
+        asked.is(&now);
+        let asked = server.expect(PATCH, &format!("{PODS}/t1-copy")).await;
+        let now = patched(&copy, &asked.body, 10);
+        assert_eq!(now["metadata"]["labels"], json!({ "app": "x" }));
+        assert_eq!(now["metadata"]["finalizers"], json!(["example.com/mine"]));
+        asked.is(&now);
+    });
+    looked.unwrap();
+}

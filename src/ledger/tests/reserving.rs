@@ -228,6 +228,12 @@ async fn a_copy_of_a_tasks_pod_takes_room_and_its_own_takes_none_beside_its_shar
             assert_eq!(asked.body["status"]["foreign"]["cpu"], foreign, "{pod}");
             let described = patched(&instance, &asked.body, 14);
             asked.is(&described);
+            if name == "t1-copy" {
+                let asked = server.expect(PATCH, &format!("{PODS}/t1-copy")).await;
+                let now = patched(&pod, &asked.body, 15);
+                assert_eq!(now["metadata"]["labels"], json!({}));
+                asked.is(&now);
+            }
         });
         looked.unwrap();
     }

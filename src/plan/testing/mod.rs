@@ -9,6 +9,7 @@ pub(crate) use scene::Scene;
 use jiff::Timestamp;
 
 use super::world::{Definition, Instance, Key, Service, Strategy, Task};
+use crate::domain::deployment::CircuitBreaker;
 use crate::domain::expr::Expression;
 use crate::domain::records::{DesiredStatus, HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy};
 use crate::domain::resources::Resources;
@@ -129,10 +130,13 @@ pub(crate) fn replica(name: &str, definition: &str, desired: u32) -> Service {
         forced: None,
         minimum_healthy_percent: 100,
         maximum_percent: 200,
+        circuit_breaker: CircuitBreaker::default(),
+        health_check_grace_period_seconds: 0,
         constraints: Ok(vec![]),
         distinct_instance: false,
         strategies: vec![],
         deployments: vec![],
+        history: vec![],
         allocations: vec![],
         stopping: vec![],
         observed_task_version: 0,
@@ -152,6 +156,16 @@ pub(crate) fn daemon(name: &str, definition: &str) -> Service {
 impl Service {
     pub(crate) fn percent(mut self, minimum: u32, maximum: u32) -> Self {
         (self.minimum_healthy_percent, self.maximum_percent) = (minimum, maximum);
+        self
+    }
+
+    /// With a circuit breaker of ECS's default threshold.
+    pub(crate) fn breaker(mut self, rollback: bool) -> Self {
+        self.circuit_breaker = CircuitBreaker {
+            enable: true,
+            rollback,
+            ..CircuitBreaker::default()
+        };
         self
     }
 
@@ -187,6 +201,7 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         desired: DesiredStatus::Running,
         last: LastStatus::Running,
         health: HealthStatus::Unknown,
+        healthy_since: None,
         started_at: Some(Timestamp::UNIX_EPOCH),
         stopped_at: None,
         stop_code: None,

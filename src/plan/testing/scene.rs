@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use super::{NAMESPACE, key, standalone};
 use crate::domain::records::{
-    Allocation, Deployment, DesiredStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef, StopMark,
+    Allocation, Deployment, DesiredStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef, StopCode,
+    StopMark,
 };
 use crate::plan::world::{Cluster, Definition, Instance, Service, Task, World};
 use crate::plan::{self, ServicePlan};
@@ -178,8 +179,10 @@ impl Scene {
             self.edit_instance(&start.instance, |i| i.reservations.push(entry));
         }
         let deployments: Vec<Deployment> = plan.deployments.clone();
+        let history = plan.history.clone();
         self.edit_service(name, |s| {
             (s.deployments, s.allocations, s.stopping) = (deployments, allocations, stopping);
+            s.history = history;
         });
     }
 
@@ -239,7 +242,11 @@ impl Scene {
             for mark in &service.stopping {
                 match self.world.task(&key(&mark.id)) {
                     Some(task) if task.wanted() && task.version.to_string() == mark.task_version => {
-                        self.edit_task(&mark.id, |t| t.desired = DesiredStatus::Stopped);
+                        self.edit_task(&mark.id, |t| {
+                            t.desired = DesiredStatus::Stopped;
+                            t.stop_code = Some(StopCode::ServiceSchedulerInitiated);
+                            t.stopped_reason = Some(mark.reason.clone());
+                        });
                     }
                     Some(_) => {}
                     None => {
@@ -271,9 +278,24 @@ impl Scene {
 
     /// Tasks told to stop are STOPPED and their shares released.
     pub(crate) fn end_tasks(&mut self) {
+        let now = self.world.now;
         for id in self.ids(|t| t.alive() && t.desired == DesiredStatus::Stopped) {
-            self.edit_task(&id, |t| t.last = LastStatus::Stopped);
+            self.edit_task(&id, |t| {
+                t.last = LastStatus::Stopped;
+                t.stopped_at.get_or_insert(now);
+            });
         }
+        self.release();
+    }
+
+    /// A task ends without ever RUNNING.
+    pub(crate) fn refuse_task(&mut self, id: &str) {
+        let now = self.world.now;
+        self.edit_task(id, |t| {
+            (t.desired, t.last) = (DesiredStatus::Stopped, LastStatus::Stopped);
+            (t.stop_code, t.stopped_at) = (Some(StopCode::TaskFailedToStart), Some(now));
+            t.stopped_reason = Some("CannotPullContainerError: no such image".to_owned());
+        });
         self.release();
     }
 

@@ -113,6 +113,19 @@ fn an_unknown_or_inactive_definition_stalls_and_the_old_goes_on_td_5_td_20() {
 }
 
 #[test]
+fn a_definition_in_the_way_of_the_one_that_is_named_is_told_td_20() {
+    let mut other = definition("D:3", 256, 256);
+    other.key = key("d.3");
+    let mut scene = scene().definition(other);
+    scene.edit_service("d", |s| s.requested_definition = "d:3".to_owned());
+    let stalled = scene.plan("d").stalled.unwrap();
+    assert!(
+        stalled.contains("TaskDefinition d.3 is of family D: name D:3 instead of d:3."),
+        "{stalled}"
+    );
+}
+
+#[test]
 fn a_revision_that_was_replaced_under_its_name_is_another_td_20() {
     let mut scene = scene();
     scene.settle("d");

@@ -8,6 +8,7 @@
 
 mod arrival;
 mod backoff;
+mod breaker;
 mod daemon;
 mod deployment;
 mod drain;

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::texts::{self, shown};
 use super::workload::{containers, count, or_none, pairs, selector};
-use super::{Column, age_of, pod, since};
+use super::{Column, age_of, pod, since, workload};
 use crate::object::{self, at, has, list, text};
 use crate::registry::Kind;
 
@@ -33,6 +34,9 @@ fn layout(kind: &Kind) -> &'static str {
         "PriorityClass" => "Name Value:integer Global-Default:boolean Age PreemptionPolicy",
         "RoleBinding" | "ClusterRoleBinding" => "Name Role Age | Users Groups ServiceAccounts",
         "ServiceAccount" => "Name Age",
+        "Job" => "Name Status Completions Duration Age | Containers Images Selector",
+        "ResourceQuota" => "Name Request Limit Age",
+        "Endpoints" => "Name Endpoints Age",
         "NetworkPolicy" => "Name Pod-Selector Age",
         _ => "Name Created_At:date",
     }
@@ -119,6 +123,12 @@ pub(super) fn cells(kind: &Kind, value: &Value, now: Timestamp) -> Vec<Value> {
         }
         "RoleBinding" | "ClusterRoleBinding" => binding_cells(value, name, age),
         "ServiceAccount" => vec![name, age],
+        "Job" => workload::job_cells(value, name, age, now),
+        "ResourceQuota" => {
+            let [requests, limits] = texts::quota(value);
+            vec![name, requests.into(), limits.into(), age]
+        }
+        "Endpoints" => vec![name, texts::endpoints(value).into(), age],
         "NetworkPolicy" => {
             let selector = at(value, &["spec", "podSelector"])
                 .map(crate::selector::text)
@@ -127,10 +137,6 @@ pub(super) fn cells(kind: &Kind, value: &Value, now: Timestamp) -> Vec<Value> {
         }
         _ => vec![name, field(&["metadata", "creationTimestamp"])],
     }
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn members(value: &Value, name: &str) -> usize {

@@ -5,6 +5,7 @@ mod builtin;
 mod custom;
 mod path;
 mod pod;
+mod texts;
 mod workload;
 
 use std::sync::Arc;

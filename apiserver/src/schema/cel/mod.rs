@@ -29,6 +29,7 @@ mod timestamps;
 mod value;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use regex::Regex;
@@ -36,6 +37,7 @@ use regex::Regex;
 use super::re;
 use ast::Expr;
 pub(crate) use fault::Fault;
+use quantity::Quantity;
 pub(crate) use value::Val;
 
 /// A compiled expression.
@@ -53,6 +55,11 @@ pub(crate) struct Variables<'a> {
     pub new: Val<'a>,
     /// What `oldSelf` is, where there is one.
     pub old: Option<Val<'a>>,
+}
+
+/// How two quantities compare; `None` when one of them is none.
+pub(crate) fn compare_quantities(a: &str, b: &str) -> Option<Ordering> {
+    Some(Quantity::parse(a)?.cmp(&Quantity::parse(b)?))
 }
 
 impl Program {

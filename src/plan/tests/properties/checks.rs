@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
+use crate::domain::deployment::{Deployment, DeploymentStatus};
 use crate::domain::records::{HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy};
 use crate::domain::rollout::Bounds;
+use crate::plan::deployment::DEPLOYMENTS_MAX;
 use crate::plan::eligibility::withheld;
 use crate::plan::testing::*;
 use crate::plan::world::{Service, Task, World};
@@ -16,6 +18,7 @@ pub(super) fn checked(scene: &mut Scene, name: &str, reserved: usize) {
     let plan = scene.plan(name);
     assert_eq!(plan, scene.plan(name), "same world, same plan");
     check(scene, name, &plan);
+    check_deployments(scene.get(name), &plan);
     scene.commit_until(name, &plan, reserved);
     check_ledger(scene);
 }
@@ -114,6 +117,47 @@ pub(super) fn check(scene: &Scene, name: &str, plan: &ServicePlan) {
     }
     if service.strategy == SchedulingStrategy::Replica {
         check_bounds(scene, service, plan, &stopped);
+    }
+}
+
+/// DEP-2, DEP-6, CB-9, CB-10: one PRIMARY, nothing of what failed is started, and what failed stays so.
+fn check_deployments(service: &Service, plan: &ServicePlan) {
+    let Some((primary, older)) = plan.deployments.split_first() else {
+        assert!(plan.start.is_empty());
+        return;
+    };
+    assert_eq!(primary.status, DeploymentStatus::Primary);
+    assert!(older.iter().all(|d| d.status == DeploymentStatus::Active));
+    // what could be gone back to, and what was gone back from, may have no tasks
+    assert!(plan.deployments.len() <= DEPLOYMENTS_MAX + 2);
+    assert!(plan.start.iter().all(|s| s.deployment == primary.id));
+    assert!(plan.start.is_empty() || !primary.failed(), "CB-9");
+    assert!(
+        primary.rollback.is_none() || primary.completed_at.is_some(),
+        "CB-10"
+    );
+    for before in service.deployments.iter().filter(|d| d.failed()) {
+        let after = plan.deployments.iter().find(|d| d.id == before.id);
+        assert!(after.is_none_or(Deployment::failed), "CB-9: {after:?}");
+    }
+    let Some(before) = service.deployments.iter().find(|d| d.id == primary.id) else {
+        return;
+    };
+    let failures = |d: &Deployment| {
+        d.deployment_circuit_breaker
+            .as_ref()
+            .map_or(0, |s| s.failure_count)
+    };
+    if failures(primary) > failures(before) {
+        let new = primary
+            .counted_tasks
+            .iter()
+            .filter(|id| !before.counted_tasks.contains(id));
+        let new = i64::try_from(new.count()).unwrap();
+        assert!(
+            primary.failed() || failures(primary) - failures(before) <= new,
+            "DEP-4: each task counts once"
+        );
     }
 }
 

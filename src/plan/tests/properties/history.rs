@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::SERVICES;
 use super::checks::checked;
-use crate::domain::records::{HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy};
+use crate::domain::records::{
+    HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy, ThresholdConfiguration, ThresholdType,
+};
 use crate::plan::testing::*;
 use crate::plan::world::{Service, Strategy as Rank};
 
@@ -27,6 +29,8 @@ pub(super) enum Step {
     Connect(usize, bool),
     Attribute(usize, bool),
     Die(usize),
+    Refuse(usize),
+    Breaker(usize, bool, bool),
     Health(usize, bool),
     Protect(usize),
     Delete(usize),
@@ -51,6 +55,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (n.clone(), any::<bool>()).prop_map(|(i, b)| Step::Connect(i, b)),
         1 => (n.clone(), any::<bool>()).prop_map(|(i, b)| Step::Attribute(i, b)),
         2 => n.clone().prop_map(Step::Die),
+        3 => n.clone().prop_map(Step::Refuse),
+        1 => (service.clone(), any::<bool>(), any::<bool>()).prop_map(|(s, a, b)| Step::Breaker(s, a, b)),
         1 => (n.clone(), any::<bool>()).prop_map(|(i, b)| Step::Health(i, b)),
         1 => n.prop_map(Step::Protect),
         1 => service.prop_map(Step::Delete),
@@ -187,6 +193,23 @@ pub(super) fn play(scene: &mut Scene, step: &Step) {
                 scene.end_tasks();
             }
         }
+        Step::Refuse(n) => {
+            let id = task_of(*n).filter(|id| {
+                let task = scene.world.task(&key(id)).unwrap();
+                task.wanted() && task.started_at.is_none()
+            });
+            if let Some(id) = id {
+                scene.refuse_task(&id);
+            }
+        }
+        Step::Breaker(s, enable, rollback) => scene.edit_service(SERVICES[*s], |v| {
+            (v.circuit_breaker.enable, v.circuit_breaker.rollback) = (*enable, *rollback);
+            // so that short histories reach it
+            v.circuit_breaker.threshold = ThresholdConfiguration {
+                type_: ThresholdType::Count,
+                value: Some(2),
+            };
+        }),
         Step::Health(n, bad) => {
             if let Some(id) = task_of(*n) {
                 let health = if *bad {
