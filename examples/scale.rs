@@ -246,13 +246,13 @@ async fn alone(server: Server) -> anyhow::Result<u64> {
         .arg(&path)
         .spawn()?;
     let process = child.id().to_string();
-    let (mut known, mut same, begun) = (0_u64, 0, Instant::now());
+    let (mut known, mut same, begun) = (0_u64, 0_u32, Instant::now());
     // it has read everything when its memory grows no more
     while same < 10 && begun.elapsed() < ALONE_FOR {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = memory(&process, "VmRSS");
         same = if now > 0 && now <= known.saturating_add(1) {
-            same + 1
+            same.saturating_add(1)
         } else {
             0
         };

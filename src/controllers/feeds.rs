@@ -23,6 +23,7 @@ use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
 use crate::domain::records::InstanceStatus;
+use crate::domain::resources::Resources;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
@@ -69,15 +70,27 @@ impl Wiring {
         self.queues.instances.push_within(Key::new("", instance), wait);
     }
 
-    /// Whether the ledger has the share of this task on its instance, and nothing waits for a look at it there.
-    fn is_accounted(&self, instance: &str, task: &Key, uid: &str) -> bool {
-        let Some(object) = self.cache.instances.named(instance) else {
+    /// The share that the ledger has of this task on its instance, if nothing there waits for a look because of it.
+    fn share(&self, instance: &str, task: &Key, uid: &str) -> Option<Resources> {
+        let object = self.cache.instances.named(instance)?;
+        let cluster = self.cache.clusters.named(&object.spec.cluster)?;
+        let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+        let entry = entries.find(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))?;
+        cluster
+            .spec
+            .startup_taint
+            .is_none()
+            .then(|| entry.amounts.clone())
+    }
+
+    /// Whether what this Pod takes is in the ledger already.
+    fn is_accounted(&self, node: &str, pod: &Pod) -> bool {
+        let (Some(owner), Some(spec)) = (build::owner(pod), &pod.spec) else {
             return false;
         };
-        let cluster = self.cache.clusters.named(&object.spec.cluster);
-        let mut entries = object.status.iter().flat_map(|s| &s.reservations);
-        cluster.is_some_and(|cluster| cluster.spec.startup_taint.is_none())
-            && entries.any(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))
+        let task = Key::new(pod.namespace().unwrap_or_default(), owner.task);
+        let share = self.share(node, &task, owner.uid);
+        share.is_some_and(|share| build::effective_request(spec).excess_over(&share) == Resources::default())
     }
 
     fn definitions_of(&self, namespace: Option<&str>) {
@@ -127,15 +140,9 @@ impl Wiring {
                 }
                 Change::Put(None, _) | Change::Removed(_) => false,
             };
-            let accounted = || {
-                build::owner(pod).is_some_and(|owner| {
-                    let task = Key::new(pod.namespace().unwrap_or_default(), owner.task);
-                    !ended && self.is_accounted(node, &task, owner.uid)
-                })
-            };
             match change {
                 _ if settled => {}
-                Change::Put(None, _) if accounted() => self.recount(node),
+                Change::Put(None, _) if !ended && self.is_accounted(node, pod) => self.recount(node),
                 _ => self.queues.instances.push_named(node),
             }
         }
@@ -249,7 +256,8 @@ impl Wiring {
         };
         let lives = matches!(change, Change::Put(..)) && !ended(object) && !object.spec.tombstone;
         if let Some(instance) = &object.spec.container_instance {
-            if lives && self.is_accounted(instance, &key_of(object.as_ref()), &uid) {
+            let share = || self.share(instance, &key_of(object.as_ref()), &uid);
+            if lives && share().is_some() {
                 self.recount(instance);
             } else {
                 self.queues.instances.push_named(instance);

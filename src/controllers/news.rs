@@ -21,6 +21,18 @@ pub(super) enum News {
 impl News {
     #[must_use]
     pub(super) fn of(old: &ContainerInstance, new: &ContainerInstance) -> Self {
+        let asked = |object: &ContainerInstance| {
+            let meta = &object.metadata;
+            (
+                meta.uid.clone(),
+                meta.generation,
+                meta.deletion_timestamp.clone(),
+                meta.finalizers.clone(),
+            )
+        };
+        if old.spec != new.spec || asked(old) != asked(new) {
+            return Self::Any;
+        }
         let (mut before, after) = (convert::instance(old), convert::instance(new));
         before.version = after.version;
         if before == after {
@@ -66,6 +78,7 @@ pub(super) fn asks(world: &World, service: &EcsService) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     use super::*;
@@ -107,9 +120,16 @@ mod tests {
             News::Any,
             "nobody's task"
         );
-        let mut draining = with(&[a.clone()]);
+        let mut draining = with(std::slice::from_ref(&a));
         draining["status"] = "DRAINING".into();
-        assert_eq!(of(with(&[a]), draining), News::Any);
+        assert_eq!(of(with(&[a]), draining.clone()), News::Any);
+        let mut deleted = instance(&draining);
+        deleted.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(
+            News::of(&instance(&draining), &deleted),
+            News::Any,
+            "to whoever lets it go"
+        );
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Ledger {
             let (next, said) = next_status(world, object, service, plan, &placed, &arrived(world, service));
             let before = object.status.clone().unwrap_or_default();
             let can_wait = placed.is_empty() && plan.stop.is_empty() && counts_only(&before, &next);
-            report.put_off = self.put_off_counts(service, next != before, can_wait);
+            report.put_off = self.put_off_counts(service, can_wait && next != before);
             if next != before && report.put_off.is_none() {
                 match self.write_service(object, &next).await {
                     Outcome::Applied(()) => report.said = said,
@@ -115,7 +115,7 @@ impl Ledger {
         };
         let (next, said) = next_status(&world, &object, &current, plan, placed, &report.started);
         let before = object.status.clone().unwrap_or_default();
-        report.put_off = self.put_off_counts(&current, next != before, counts_only(&before, &next));
+        report.put_off = self.put_off_counts(&current, next != before && counts_only(&before, &next));
         if next == before || report.put_off.is_some() {
             return;
         }
@@ -125,16 +125,11 @@ impl Ledger {
         }
     }
 
-    /// How long a change of a service's counts waits; `None`: what there is to write is written now.
-    fn put_off_counts(&self, service: &Service, differs: bool, can_wait: bool) -> Option<Duration> {
-        let name = service.key.to_string();
-        let left = (differs && can_wait)
-            .then(|| self.counts_put_off.left(&name))
-            .flatten();
-        if left.is_none() {
-            self.counts_put_off.settle(&name);
-        }
-        left
+    /// How long what there is to write of a service waits: counts alone do, if it was written just now.
+    fn put_off_counts(&self, service: &Service, only_counts: bool) -> Option<Duration> {
+        only_counts
+            .then(|| self.pace.left(&service.key.to_string()))
+            .flatten()
     }
 
     async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: &[Placed]) -> Starts {

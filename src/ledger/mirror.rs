@@ -1,6 +1,6 @@
 //! Which changes of an instance's status can wait. Shares given back, rooms and states are written at once; counts are
 //! only a mirror of the Tasks, and a burst of starts would make a write of each. They are written with the next change
-//! that matters, or after a moment. The same holds of the counts in a service's status.
+//! that matters, or after a moment. The counts in a service's status follow at once, but not more often than that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,12 @@ use crate::api::{ContainerInstanceStatus, EcsServiceStatus};
 
 /// How long counts may be behind.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
-/// And so much longer for each other object whose counts wait: a fleet that starts up writes shares first.
+/// And so much longer for each other instance whose counts wait: a fleet that starts up writes shares first.
 const PUT_OFF_EACH: Duration = Duration::from_millis(10);
+/// But never longer than this.
+const PUT_OFF_LONGEST: Duration = Duration::from_secs(10);
+/// Between two writes of a service's status that change only counts.
+const PACE: Duration = Duration::from_secs(1);
 
 /// How soon a change is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +75,12 @@ pub(super) fn counts_only(before: &EcsServiceStatus, after: &EcsServiceStatus) -
     rest == *before
 }
 
-/// Since when changes that can wait have waited, by the object's name.
+/// Since when changes that can wait have waited, by instance.
 #[derive(Debug, Default)]
 pub(super) struct PutOff(Mutex<HashMap<String, Instant>>);
 
 impl PutOff {
-    /// How much longer the object's change waits; `None`: it is due.
+    /// How much longer the instance's change waits; `None`: it is due.
     pub(super) fn left(&self, instance: &str) -> Option<Duration> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = since
@@ -85,6 +89,7 @@ impl PutOff {
             .elapsed();
         let others = u32::try_from(since.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let wait = PUT_OFF_MAX.saturating_add(PUT_OFF_EACH.saturating_mul(others));
+        let wait = wait.min(PUT_OFF_LONGEST);
         wait.checked_sub(waited).filter(|left| !left.is_zero())
     }
 
@@ -94,6 +99,25 @@ impl PutOff {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(instance);
+    }
+}
+
+/// When services were written last, as far as that decides on the next time.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<HashMap<String, Instant>>);
+
+impl Pace {
+    /// How much longer a change of the service's counts waits; `None`: it is due.
+    pub(super) fn left(&self, service: &str) -> Option<Duration> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, at| at.elapsed() < PACE);
+        PACE.checked_sub(written.get(service)?.elapsed())
+    }
+
+    /// The service was written.
+    pub(super) fn wrote(&self, service: String) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(service, Instant::now());
     }
 }
 
@@ -188,5 +212,21 @@ mod tests {
             Some(PUT_OFF_MAX + PUT_OFF_EACH),
             "many wait longer"
         );
+        for other in 0..5_000 {
+            put_off.left(&other.to_string());
+        }
+        assert_eq!(put_off.left("n3"), Some(PUT_OFF_LONGEST), "but not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_s_counts_are_written_at_once_and_then_once_a_second() {
+        let pace = Pace::default();
+        assert_eq!(pace.left("web"), None);
+        pace.wrote("web".to_owned());
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(pace.left("web"), Some(Duration::from_millis(700)));
+        assert_eq!(pace.left("job"), None);
+        tokio::time::advance(Duration::from_millis(700)).await;
+        assert_eq!(pace.left("web"), None);
     }
 }

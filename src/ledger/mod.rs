@@ -69,8 +69,7 @@ pub struct Ledger {
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
-    /// The same for services, by namespace and name.
-    counts_put_off: Arc<mirror::PutOff>,
+    pace: Arc<mirror::Pace>,
     lane: Arc<lane::Lane>,
     /// Instances of which this process has said that their ledger is newer than the program.
     told_newer: Arc<Mutex<HashSet<String>>>,
@@ -89,7 +88,7 @@ impl Ledger {
             fences: Arc::default(),
             queues: Arc::default(),
             put_off: Arc::default(),
-            counts_put_off: Arc::default(),
+            pace: Arc::default(),
             lane: Arc::default(),
             told_newer: Arc::default(),
         }

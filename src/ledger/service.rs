@@ -242,6 +242,9 @@ impl Ledger {
         {
             self.cache.learn_service(read);
         }
-        outcome.map(|answer| self.cache.learn_service(answer))
+        outcome.map(|answer| {
+            self.pace.wrote(Key::new(namespace, name).to_string());
+            self.cache.learn_service(answer);
+        })
     }
 }

@@ -58,7 +58,10 @@ impl<'a> Placer<'a> {
             service,
             claims: claims(world, &service.cluster),
             recipe,
-            board: Board::new(&ranking, instances.iter().map(|instance| &***instance)),
+            board: Board::new(
+                &ranking,
+                &instances.iter().map(|instance| &***instance).collect::<Vec<_>>(),
+            ),
             slots: Vec::with_capacity(instances.len()),
             failed: failed.into_iter().map(ToOwned::to_owned).collect(),
             placed: 0,

@@ -188,15 +188,15 @@ enum Column {
 
 impl Board {
     /// A row for each instance, none of them a candidate.
-    pub(super) fn new<'i>(ranking: &Ranking, rows: impl Iterator<Item = &'i Instance> + Clone) -> Self {
-        let count = rows.clone().count();
+    pub(super) fn new(ranking: &Ranking, rows: &[&Instance]) -> Self {
+        let count = rows.len();
         // what comes after a draw decides nothing
         let criteria = ranking.criteria.iter();
         let criteria = criteria.take_while(|criterion| !matches!(criterion, Criterion::Random));
         let column = |criterion: &Criterion| match criterion {
             Criterion::Spread(tally) => {
                 let (mut numbers, mut tasks) = (BTreeMap::new(), Vec::new());
-                let of = rows.clone().map(|instance| {
+                let of = rows.iter().map(|instance| {
                     *numbers.entry(tally.group(instance)).or_insert_with(|| {
                         tasks.push(tally.count(instance));
                         tasks.len().saturating_sub(1)
@@ -332,7 +332,7 @@ mod tests {
                     open.then(|| Resources { cpu: *cpu, memory: *memory, ..Resources::default() })
                 })
                 .collect();
-            let mut board = Board::new(&ranking, all.iter());
+            let mut board = Board::new(&ranking, &all.iter().collect::<Vec<_>>());
             for (row, room) in rooms.iter().enumerate() {
                 board.set(row, room.as_ref());
             }
@@ -350,7 +350,7 @@ mod tests {
                 ranking.add(&all[row], 1);
                 board.add(row);
                 let left = rooms[row].clone().filter(|room| room.cpu > 0).map(|room| Resources {
-                    cpu: room.cpu - 1,
+                    cpu: room.cpu.saturating_sub(1),
                     ..room
                 });
                 board.set(row, left.as_ref());
