@@ -10,12 +10,12 @@ pub mod store;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition};
-use crate::build::{effective_request, named_for, owner};
+use crate::build::{Pod, named_for, owner};
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
 use store::{Store, key_of};
@@ -184,7 +184,7 @@ impl Cache {
     pub fn foreign(&self, node: &str, share: impl Fn(&Key, &str) -> Option<Resources>) -> Resources {
         let mut foreign = Resources::default();
         for pod in self.pods.group(node).iter().filter(|pod| !node::pod_ended(pod)) {
-            let Some(taken) = pod.spec.as_ref().map(effective_request) else {
+            let Some(taken) = pod.spec.as_ref().map(|spec| &spec.takes) else {
                 continue;
             };
             let namespace = pod.metadata.namespace.clone().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
@@ -14,11 +14,10 @@ use super::hold;
 use super::news::{News, asks};
 use super::queue::Queues;
 use super::task::author;
-use super::trim::{trim_node, trim_pod};
 use crate::api::{
     ContainerInstance, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task, TaskDefinition,
 };
-use crate::build;
+use crate::build::{self, Pod};
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
@@ -90,7 +89,7 @@ impl Wiring {
         };
         let task = Key::new(pod.namespace().unwrap_or_default(), owner.task);
         let share = self.share(node, &task, owner.uid);
-        share.is_some_and(|share| build::effective_request(spec).excess_over(&share) == Resources::default())
+        share.is_some_and(|share| spec.takes.excess_over(&share) == Resources::default())
     }
 
     fn definitions_of(&self, namespace: Option<&str>) {
@@ -310,6 +309,16 @@ impl Wiring {
     }
 }
 
+/// Takes off what is never read of a Node.
+fn trim_node(node: &mut Node) {
+    trim_meta(node);
+    if let Some(status) = &mut node.status {
+        status.images = None;
+        status.volumes_attached = None;
+        status.volumes_in_use = None;
+    }
+}
+
 /// Whether two versions of a Node differ in nothing but heartbeats.
 fn same_node(old: &Node, new: &Node) -> bool {
     let read = |node: &Node| {
@@ -368,7 +377,7 @@ pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: 
     );
     feed!(EcsCluster, clusters, trim_meta, Scope::default(), Wiring::cluster);
     feed!(Node, nodes, trim_node, Scope::default(), Wiring::node);
-    feed!(Pod, pods, trim_pod, Scope::default(), Wiring::pod);
+    feed!(Pod, pods, trim_meta, Scope::default(), Wiring::pod);
     feed!(
         TaskDefinition,
         definitions,

@@ -13,7 +13,6 @@ pub mod queue;
 pub mod service;
 mod start;
 pub mod task;
-mod trim;
 
 use std::sync::Arc;
 

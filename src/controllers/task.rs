@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tracing::{debug, info};
 
@@ -15,7 +14,7 @@ use super::instance::live_node;
 use super::queue::Action;
 use super::start;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
-use crate::build::{self, Observed, PodObservation};
+use crate::build::{self, Observed, Pod, PodObservation};
 use crate::cache::convert::revision_of;
 use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
