@@ -155,9 +155,16 @@ where
     }
 }
 
-/// Takes off what no decision reads.
+/// Takes off what no decision reads, and the room that decoding left for more.
 pub fn trim_meta<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(owners) = &mut meta.owner_references {
+        owners.shrink_to_fit();
+    }
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.shrink_to_fit();
+    }
     object
         .annotations_mut()
         .remove("kubectl.kubernetes.io/last-applied-configuration");

@@ -319,6 +319,15 @@ fn trim_node(node: &mut Node) {
     }
 }
 
+/// The same of a Task: there are tens of thousands.
+fn trim_task(task: &mut Task) {
+    trim_meta(task);
+    if let Some(status) = &mut task.status {
+        status.containers.shrink_to_fit();
+        status.conditions.shrink_to_fit();
+    }
+}
+
 /// Whether two versions of a Node differ in nothing but heartbeats.
 fn same_node(old: &Node, new: &Node) -> bool {
     let read = |node: &Node| {
@@ -393,7 +402,7 @@ pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: 
         Scope::default(),
         Wiring::instance
     );
-    feed!(Task, tasks, trim_meta, Scope::default(), Wiring::task);
+    feed!(Task, tasks, trim_task, Scope::default(), Wiring::task);
     feed!(
         PodDisruptionBudget,
         budgets,
