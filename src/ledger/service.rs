@@ -188,13 +188,9 @@ pub fn next_status(
     let states = progress::states(object, plan);
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
     let stopped = departed(world, service);
-    let held = if next.allocations.is_empty() {
-        BTreeSet::new()
-    } else {
-        shares(world, service).collect()
-    };
-    let mut coming = next.allocations.iter().map(|a| a.id.as_str());
-    let settled = !coming.any(|id| held.contains(id))
+    let coming: BTreeSet<&str> = next.allocations.iter().map(|a| a.id.as_str()).collect();
+    let any_placed = || shares(world, service).any(|share| coming.contains(share));
+    let settled = (coming.is_empty() || !any_placed())
         && next.stopping.iter().all(|mark| mark.uid.is_empty())
         && placed.iter().all(|p| started.contains(&p.id));
     let texts = events::texts(plan, started, &stopped, settled);

@@ -55,6 +55,9 @@ struct Whole {
 
 impl From<Whole> for Pod {
     fn from(mut whole: Whole) -> Self {
+        // decoding leaves room for several
+        whole.status.conditions.shrink_to_fit();
+        whole.status.container_statuses.shrink_to_fit();
         Self {
             metadata: whole.metadata,
             node_name: std::mem::take(&mut whole.spec.node_name),
