@@ -7,6 +7,10 @@ use ecs_operator::cli::{Cli, Command};
 use ecs_operator::runtime::telemetry;
 use ecs_operator::{inspect, local, operator, uninstall};
 
+/// Many small objects come and go on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // who asks at a terminal is told what is done; the operator in local mode need not say more

@@ -22,7 +22,7 @@ const ROOMS: &[Room] = &[
     (
         "build",
         &["api", "domain"],
-        Some(&["jiff", "k8s_openapi", "kube", "serde_json"]),
+        Some(&["jiff", "k8s_openapi", "kube", "serde", "serde_json"]),
     ),
     ("cli", &[], None),
     ("runtime", &["cache", "cli"], None),

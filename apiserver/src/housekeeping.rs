@@ -252,11 +252,12 @@ fn empty(state: &mut State, kind: &Arc<Kind>, is_meant: impl Fn(&Key) -> bool) -
         ..DeleteOptions::default()
     };
     let mut is_empty = true;
-    for (key, value) in snapshot.objects.iter().filter(|(key, _)| is_meant(key)) {
-        if !object::is_deleting(value) {
-            remove(state, kind, value, &options)?;
+    for (key, stored) in snapshot.objects.iter().filter(|(key, _)| is_meant(key)) {
+        let value = stored.value();
+        if !object::is_deleting(&value) {
+            remove(state, kind, &value, &options)?;
         }
-        is_empty &= state.store.get(&kind.collection, key).is_none();
+        is_empty &= !state.store.has(&kind.collection, key);
     }
     Ok(is_empty)
 }

@@ -15,7 +15,7 @@ use crate::request::{Call, Query, decode_path};
 use crate::source::Sources;
 use crate::state::State;
 use crate::status::Refusal;
-use crate::store::{NoJournal, Store};
+use crate::store::{NoJournal, Packer, Store};
 use crate::verbs::body::MAX_BYTES;
 use crate::{housekeeping, routes};
 
@@ -36,6 +36,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Server {
     state: Arc<Mutex<State>>,
+    packer: Packer,
 }
 
 impl Server {
@@ -46,10 +47,12 @@ impl Server {
 
     /// A server on a store that may hold something already.
     pub fn with_store(store: Store, sources: Sources) -> Self {
+        let packer = store.packer();
         let mut state = State::new(store, sources);
         housekeeping::bootstrap(&mut state);
         Self {
             state: Arc::new(Mutex::new(state)),
+            packer,
         }
     }
 
@@ -79,6 +82,8 @@ impl Server {
         let response = routes::respond(self, call);
         // What a write leaves to the controllers is done before the next request, in the same order every time.
         self.settle();
+        // and what the objects take beyond need is given back, while others are served
+        self.packer.work();
         response
     }
 

@@ -61,14 +61,15 @@ impl State {
     /// Serves the definitions that are stored, and takes up what was left unfinished.
     fn adopt_stored(&mut self) {
         for collection in self.store.collections() {
-            for (key, value) in &self.store.snapshot(&collection).objects {
-                self.index(&collection, key, None, Some(value));
+            for (key, stored) in &self.store.snapshot(&collection).objects {
+                let value = stored.value();
+                self.index(&collection, key, None, Some(&value));
                 if Self::is_definition(&collection) {
-                    self.serve(value);
+                    self.serve(&value);
                 }
-                self.note(&collection, key, value);
+                self.note(&collection, key, None, &value);
                 if Self::is_events(&collection) {
-                    self.expire_later(key.clone(), value);
+                    self.expire_later(key.clone(), &value);
                 }
             }
         }
@@ -115,7 +116,7 @@ impl State {
         if kind.role == Role::Definition {
             self.serve(&written);
         }
-        self.note(&kind.collection, &key, &written);
+        self.note(&kind.collection, &key, old.as_deref(), &written);
         if kind.role == Role::Event {
             self.expire_later(key, &written);
         }
@@ -166,6 +167,9 @@ impl State {
     }
 
     fn index(&mut self, collection: &Collection, key: &Key, old: Option<&Value>, new: Option<&Value>) {
+        if old.map(object::owners) == new.map(object::owners) {
+            return;
+        }
         for owner in old.map_or(&[][..], object::owners) {
             let uid = text(owner, &["uid"]);
             if let Some(objects) = self.dependents.get_mut(uid) {
@@ -192,8 +196,9 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Queues what a written object may ask of the controllers.
-    fn note(&mut self, collection: &Collection, key: &Key, value: &Value) {
+    /// Queues what an object that was written over `old` may ask of the controllers. Its owners are looked for when it
+    /// names them first: later the end of an owner brings it up.
+    fn note(&mut self, collection: &Collection, key: &Key, old: Option<&Value>, value: &Value) {
         let deleting = object::is_deleting(value);
         if deleting && Self::is_definition(collection) {
             self.enqueue_definition(key.name());
@@ -203,7 +208,9 @@ impl State {
         }
         let own_deletion = deleting
             && object::finalizers(value).any(|name| ["orphan", "foregroundDeletion"].contains(&name));
-        if own_deletion || !object::owners(value).is_empty() {
+        let owners = object::owners(value);
+        let has_new = !owners.is_empty() && old.map(object::owners) != Some(owners);
+        if own_deletion || has_new {
             self.enqueue(Work::Object(collection.clone(), key.clone()));
         }
     }

@@ -9,14 +9,14 @@ use futures::StreamExt;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use crate::body::Body;
 use crate::render::{self, Form, Include};
 use crate::server::Server;
 use crate::status::Refusal;
-use crate::store::{Change, Compacted};
+use crate::store::{Change, Compacted, Stored};
 use crate::verbs::watch::Start;
 
 /// Between two bookmarks.
@@ -106,8 +106,8 @@ impl Watching {
 
     fn push_initial(&mut self) {
         let now = self.server.state().sources.now();
-        for value in std::mem::take(&mut self.start.initial) {
-            self.push("ADDED", &value, now);
+        for stored in std::mem::take(&mut self.start.initial) {
+            self.push("ADDED", &stored, now);
         }
         if self.start.mark_initial_end {
             self.push_bookmark(true);
@@ -142,8 +142,8 @@ impl Watching {
 
     fn push_change(&mut self, change: &Change, now: Timestamp) {
         self.start.version = change.version;
-        if let Some((kind, value)) = self.start.event(change) {
-            self.push(kind.as_str(), &value, now);
+        if let Some((kind, stored)) = self.start.event(change) {
+            self.push(kind.as_str(), &stored, now);
         }
     }
 
@@ -154,24 +154,28 @@ impl Watching {
         self.ended = true;
     }
 
-    fn push(&mut self, event: &str, value: &Arc<Value>, now: Timestamp) {
-        let mut object = Vec::new();
+    fn push(&mut self, event: &str, stored: &Stored, now: Timestamp) {
+        let mut line = begin(event, stored.len());
         match self.form {
+            Form::Json => render::stored(&mut line, &self.start.kind, stored),
             Form::Table(include) => {
+                let value = stored.value();
                 let table = render::table::table(
                     &self.start.kind,
-                    std::slice::from_ref(value),
+                    std::slice::from_ref(&value),
                     include,
                     !self.has_columns,
-                    &json!({"resourceVersion": crate::object::meta_text(value, "resourceVersion")}),
+                    &json!({"resourceVersion": crate::object::meta_text(&value, "resourceVersion")}),
                     now,
                 );
                 self.has_columns = true;
-                object.extend(table.to_string().into_bytes());
+                line.extend(table.to_string().into_bytes());
             }
-            form => render::one(&mut object, form, &self.start.kind, value, now),
+            form @ Form::Partial => {
+                render::one(&mut line, form, &self.start.kind, &stored.value(), now);
+            }
         }
-        self.pending.push_back(line(event, &object));
+        self.pending.push_back(end(line));
     }
 
     fn bookmark(&mut self) {
@@ -207,10 +211,27 @@ impl Watching {
     }
 }
 
-/// One event, in JSON, with its newline.
-fn line(event: &str, object: &[u8]) -> Bytes {
-    let mut line = format!("{{\"type\":\"{event}\",\"object\":").into_bytes();
-    line.extend_from_slice(object);
+/// Beside the object: its type and what is around it.
+const AROUND_BYTES: usize = 160;
+
+/// The beginning of an event, up to its object, and room for that.
+fn begin(event: &str, length: usize) -> Vec<u8> {
+    let mut line = Vec::with_capacity(length.saturating_add(AROUND_BYTES));
+    line.extend_from_slice(b"{\"type\":\"");
+    line.extend_from_slice(event.as_bytes());
+    line.extend_from_slice(b"\",\"object\":");
+    line
+}
+
+/// The end of an event, with its newline.
+fn end(mut line: Vec<u8>) -> Bytes {
     line.extend_from_slice(b"}\n");
     Bytes::from(line)
+}
+
+/// One event, in JSON, with its newline.
+fn line(event: &str, object: &[u8]) -> Bytes {
+    let mut line = begin(event, object.len());
+    line.extend_from_slice(object);
+    end(line)
 }

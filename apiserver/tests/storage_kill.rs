@@ -73,11 +73,12 @@ fn content(store: &Store) -> Model {
     let objects = store.snapshot(&collection()).objects;
     objects
         .iter()
-        .map(|(key, value)| {
+        .map(|(key, stored)| {
+            let value = stored.value();
             let version = value["number"].as_u64().unwrap();
             let mut expected = object(version);
             expected["metadata"]["resourceVersion"] = json!(version.to_string());
-            assert_eq!(**value, expected, "{}", key.as_str());
+            assert_eq!(*value, expected, "{}", key.as_str());
             (key.name()[1..].parse().unwrap(), version)
         })
         .collect()

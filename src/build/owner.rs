@@ -1,11 +1,11 @@
 //! Whose a Pod is. Its name, which nobody can change, and its owner say so; labels are anybody's to copy or to take
 //! off. (F4, F5)
 
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use super::pod::{UID_DIGITS, pod_name, pod_name_for};
+use super::seen::Pod;
 use crate::api::{self, Task, finalizers};
 
 /// The task that a Pod is the own Pod of.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 
 use super::owner::{orphaned, reference};
 use super::pod::{held, pod_labels};
+use super::seen::Pod;
 use crate::api::{Task, labels};
 
 /// Tells Karpenter and cluster-autoscaler to leave the node of the Pod.
@@ -25,6 +25,11 @@ pub struct Marks {
     pub labels: BTreeMap<String, Option<String>>,
     /// Annotations.
     pub annotations: BTreeMap<String, Option<String>>,
+}
+
+/// Whether an annotation of a Pod is read here.
+pub(super) fn is_mark(annotation: &str) -> bool {
+    annotation == labels::PROTECTED_UNTIL || LEAVE_IT.iter().any(|(name, _)| *name == annotation)
 }
 
 /// Until when a task is protected, as its status says.

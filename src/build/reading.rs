@@ -1,11 +1,11 @@
 //! One container of a Pod, read in ECS's terms.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::ContainerStateTerminated;
 
 use crate::api::{ContainerDefinition, ContainerState, LastStatus};
 
-use super::effective::is_sidecar;
+use super::seen::{ContainerStatus, Pod};
 
 /// Longest reason, in characters. (TASK-14)
 const REASON_MAX: usize = 1024;
@@ -52,10 +52,10 @@ pub(super) fn read(
     let sidecar = pod
         .spec
         .iter()
-        .flat_map(|s| s.init_containers.iter().flatten())
-        .any(|c| c.name == pod_name && is_sidecar(c));
-    let state = status.state.as_ref();
-    let last = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+        .flat_map(|s| &s.containers)
+        .any(|c| c.name == pod_name && c.sidecar);
+    let state = status.state.as_deref();
+    let last = status.last.as_deref();
     let ended = last
         .filter(|_| sidecar)
         .or_else(|| state.and_then(|s| s.terminated.as_ref()));
@@ -83,12 +83,7 @@ pub(super) fn read(
 /// The status of a container of the Pod.
 pub(super) fn status_of<'a>(pod: &'a Pod, pod_name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let all = status
-        .container_statuses
-        .iter()
-        .chain(&status.init_container_statuses)
-        .flatten();
-    all.into_iter().find(|s| s.name == pod_name)
+    status.containers.iter().find(|s| s.name == pod_name)
 }
 
 /// Cuts a reason to what ECS shows. (TASK-14)

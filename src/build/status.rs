@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 
 use crate::api::{
     ContainerCondition, ContainerDefinition, ContainerState, HealthStatus, LastStatus, PodRef, Task,
@@ -13,6 +12,7 @@ use crate::api::{
 use super::names::container_names;
 use super::probes::{declared, not_ready_grace_seconds, unhealthy_after_seconds};
 use super::reading::{Reading, cut, read, status_of};
+use super::seen::Pod;
 
 /// Exit code of a container that never started because of a dependency. (STOP-6)
 const NEVER_STARTED: i32 = 143;
@@ -144,13 +144,9 @@ pub fn observe(seen: &Observed<'_>) -> PodObservation {
 /// Whether every container of the Pod, ours or injected, has terminated.
 fn all_terminated(pod: &Pod) -> bool {
     let Some(spec) = &pod.spec else { return false };
-    let mut all = spec
-        .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten());
-    all.all(|c| {
+    spec.containers.iter().all(|c| {
         status_of(pod, &c.name)
-            .and_then(|s| s.state.as_ref())
+            .and_then(|s| s.state.as_deref())
             .is_some_and(|state| state.terminated.is_some())
     })
 }
@@ -158,13 +154,8 @@ fn all_terminated(pod: &Pod) -> bool {
 /// When a Pod without sandbox is late: volumes that can't be mounted and a network that can't be set up keep it so.
 fn unprepared_at(pod: &Pod) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
-    let condition = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|c| c.type_ == "PodReadyToStartContainers")?;
-    let since = status.start_time.as_ref()?.0;
-    (condition.status == "False" && pod.metadata.deletion_timestamp.is_none())
+    let since = status.start_time?;
+    (status.unprepared && pod.metadata.deletion_timestamp.is_none())
         .then(|| later(since, PREPARED_WITHIN_SECONDS))
 }
 
@@ -305,8 +296,8 @@ fn container_health(
         return (HealthStatus::Unknown, None);
     };
     let tried = later(started, unhealthy_after_seconds(check));
-    let settled =
-        not_ready_since(seen.pod).map_or(tried, |since| later(since, not_ready_grace_seconds(check)));
+    let not_ready_since = seen.pod.status.as_ref().and_then(|s| s.not_ready_since);
+    let settled = not_ready_since.map_or(tried, |since| later(since, not_ready_grace_seconds(check)));
     let judged_at = tried.max(settled);
     if seen.now >= judged_at {
         (HealthStatus::Unhealthy, None)
@@ -315,14 +306,6 @@ fn container_health(
         let before = recorded.map_or(HealthStatus::Unknown, |c| c.health_status);
         (before, Some(judged_at))
     }
-}
-
-fn not_ready_since(pod: &Pod) -> Option<Timestamp> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let condition = conditions
-        .iter()
-        .find(|c| c.type_ == "ContainersReady" && c.status == "False")?;
-    condition.last_transition_time.as_ref().map(|t| t.0)
 }
 
 fn later(time: Timestamp, seconds: i64) -> Timestamp {

@@ -86,15 +86,16 @@ where
     let mut objects = Vec::new();
     let version = loop {
         let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params)).await??;
-        objects.extend(page.items);
+        // page by page: what is taken off is most of it
+        objects.extend(page.items.into_iter().map(|mut object| {
+            trim(&mut object);
+            object
+        }));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
             None => break page.metadata.resource_version.unwrap_or_default(),
         }
     };
-    for object in &mut objects {
-        trim(object);
-    }
     let version = version.parse()?;
     for change in store.listed(objects, version) {
         changed(change);
@@ -132,7 +133,7 @@ where
                 WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
                     let seen = version_of(&object);
                     trim(&mut object);
-                    if let Some(change) = store.put(object) {
+                    if let Some(change) = store.heard(object) {
                         changed(change);
                     }
                     seen
@@ -154,9 +155,16 @@ where
     }
 }
 
-/// Takes off what no decision reads.
+/// Takes off what no decision reads, and the room that decoding left for more.
 pub fn trim_meta<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(owners) = &mut meta.owner_references {
+        owners.shrink_to_fit();
+    }
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.shrink_to_fit();
+    }
     object
         .annotations_mut()
         .remove("kubectl.kubernetes.io/last-applied-configuration");

@@ -11,12 +11,12 @@ mod wishes;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition};
-use crate::build::{effective_request, named_for, owner};
+use crate::build::{Pod, named_for, owner};
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
 use store::{Store, key_of};
@@ -195,7 +195,7 @@ impl Cache {
     ) -> Vec<(Arc<Pod>, Resources)> {
         let mut found = Vec::new();
         for pod in self.pods.group(node) {
-            let Some(taken) = pod.spec.as_ref().map(effective_request) else {
+            let Some(taken) = pod.spec.as_ref().map(|spec| spec.takes.clone()) else {
                 continue;
             };
             if node::pod_ended(&pod) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
+use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 
 use super::convert::selects;
 use crate::api::{self, OnCordon};
+use crate::build::Pod;
 use crate::domain::records::Attribute;
 use crate::domain::resources::Resources;
 use crate::domain::units;

@@ -41,6 +41,8 @@ impl<K> Change<K> {
 #[derive(Debug)]
 struct Inner<K> {
     objects: BTreeMap<Key, Arc<K>>,
+    /// What listeners last heard of objects that an answer has changed since.
+    untold: BTreeMap<Key, Option<Arc<K>>>,
     grouped: BTreeMap<String, BTreeSet<Key>>,
     gone: HashMap<String, u64>,
     gone_order: VecDeque<String>,
@@ -80,6 +82,7 @@ impl<K: Resource> Store<K> {
     pub fn new(index: Index<K>) -> Self {
         let inner = Inner {
             objects: BTreeMap::new(),
+            untold: BTreeMap::new(),
             grouped: BTreeMap::new(),
             gone: HashMap::new(),
             gone_order: VecDeque::new(),
@@ -148,9 +151,16 @@ impl<K: Resource> Store<K> {
         self.read().synced
     }
 
-    /// Takes in an object; `None` if it is older than what is known.
+    /// Takes in an object that a request was answered with; `None` if it is older than what is known. Listeners hear of it
+    /// when its event comes.
     pub fn put(&self, object: K) -> Option<Change<K>> {
-        self.write().put(Arc::new(object), self.index)
+        self.write().answered(Arc::new(object), self.index)
+    }
+
+    /// Takes in an object from a watch; `None` if it is older than what is known. The change is from what listeners last
+    /// heard, whatever answers have taught meanwhile.
+    pub fn heard(&self, object: K) -> Option<Change<K>> {
+        self.write().heard(Arc::new(object), self.index)
     }
 
     /// Takes in a watch event's version; versions never go back but by [`Store::listed`].
@@ -201,12 +211,13 @@ impl<K: Resource> Store<K> {
         }
         if restored {
             inner.objects.clear();
+            inner.untold.clear();
             inner.grouped.clear();
             inner.gone.clear();
             inner.gone_order.clear();
         }
         for object in objects {
-            changes.extend(inner.put(Arc::new(object), self.index));
+            changes.extend(inner.heard(Arc::new(object), self.index));
         }
         inner.version = version;
         inner.synced = true;
@@ -217,26 +228,63 @@ impl<K: Resource> Store<K> {
 }
 
 impl<K: Resource> Inner<K> {
-    fn put(&mut self, object: Arc<K>, index: Index<K>) -> Option<Change<K>> {
-        let key = key_of(object.as_ref());
-        let version = version_of(object.as_ref());
-        let uid = object.meta().uid.clone().unwrap_or_default();
-        if self.gone.get(&uid).is_some_and(|end| version <= *end) {
+    /// What is known of an object, and in which version.
+    fn known(&self, key: &Key) -> Option<(Arc<K>, u64)> {
+        let known = self.objects.get(key)?;
+        Some((known.clone(), version_of(known.as_ref())))
+    }
+
+    fn is_gone(&self, object: &K) -> bool {
+        let end = object.meta().uid.as_ref().and_then(|uid| self.gone.get(uid));
+        end.is_some_and(|end| version_of(object) <= *end)
+    }
+
+    fn answered(&mut self, object: Arc<K>, index: Index<K>) -> Option<Change<K>> {
+        if self.is_gone(&object) {
             return None;
         }
-        let mut old = self.objects.get(&key).cloned();
-        match old.as_ref().map(|old| version_of(old.as_ref())) {
-            Some(known) if known > version => return None,
-            // what an answer taught us comes again as an event: whoever listens to events has not heard of it yet
-            Some(known) if known == version => old = None,
-            Some(_) | None => {}
-        }
-        self.ungroup(&key, index);
-        if let Some(group) = index(&object) {
-            self.grouped.entry(group).or_default().insert(key.clone());
-        }
-        self.objects.insert(key, object.clone());
+        let key = key_of(object.as_ref());
+        let version = version_of(object.as_ref());
+        let old = match self.known(&key) {
+            Some((_, known)) if known > version => return None,
+            // its event came first
+            Some((old, known)) if known == version => return Some(Change::Put(None, old)),
+            found => found.map(|(old, _)| old),
+        };
+        self.untold.entry(key.clone()).or_insert_with(|| old.clone());
+        self.insert(key, object.clone(), index);
         Some(Change::Put(old, object))
+    }
+
+    fn heard(&mut self, object: Arc<K>, index: Index<K>) -> Option<Change<K>> {
+        if self.is_gone(&object) {
+            return None;
+        }
+        let key = key_of(object.as_ref());
+        let version = version_of(object.as_ref());
+        let known = self.known(&key);
+        if known.as_ref().is_some_and(|(_, known)| *known > version) {
+            return None;
+        }
+        let told = match (self.untold.remove(&key), known) {
+            (Some(told), _) => told,
+            // heard before: whoever lists anew looks at everything anew
+            (None, Some((_, known))) if known == version => None,
+            (None, known) => known.map(|(known, _)| known),
+        };
+        self.insert(key, object.clone(), index);
+        Some(Change::Put(told, object))
+    }
+
+    fn insert(&mut self, key: Key, object: Arc<K>, index: Index<K>) {
+        let group = index(&object);
+        if self.objects.get(&key).map(|old| index(old)) != Some(group.clone()) {
+            self.ungroup(&key, index);
+            if let Some(group) = group {
+                self.grouped.entry(group).or_default().insert(key.clone());
+            }
+        }
+        self.objects.insert(key, object);
     }
 
     /// Takes out an object that ended at a version.
@@ -247,6 +295,7 @@ impl<K: Resource> Inner<K> {
             return None;
         }
         self.ungroup(key, index);
+        self.untold.remove(key);
         let object = self.objects.remove(key)?;
         let end = end.max(version_of(object.as_ref()));
         if self.gone.insert(known_uid.clone(), end).is_none() {
@@ -305,11 +354,45 @@ mod tests {
         let store = store();
         assert!(store.put(object("a", "1", 10)).is_some());
         assert!(store.put(object("a", "1", 9)).is_none());
+        assert!(store.heard(object("a", "1", 9)).is_none());
         assert!(
-            matches!(store.put(object("a", "1", 10)), Some(Change::Put(None, _))),
+            matches!(store.heard(object("a", "1", 10)), Some(Change::Put(None, _))),
             "told to who listens to events"
         );
         assert_eq!(version(&store, "a"), Some(10));
+    }
+
+    #[test]
+    fn listeners_hear_what_changed_since_they_last_heard_whatever_answers_came_between() {
+        let store = store();
+        let from = |change: Option<Change<ConfigMap>>| match change {
+            Some(Change::Put(old, new)) => {
+                Some((old.map(|o| version_of(o.as_ref())), version_of(new.as_ref())))
+            }
+            Some(Change::Removed(_)) | None => None,
+        };
+        assert_eq!(from(store.heard(object("a", "1", 10))), Some((None, 10)));
+        assert_eq!(from(store.put(object("a", "1", 11))), Some((Some(10), 11)));
+        assert_eq!(from(store.put(object("a", "1", 12))), Some((Some(11), 12)));
+        assert_eq!(from(store.heard(object("a", "1", 11))), None, "overtaken");
+        assert_eq!(from(store.heard(object("a", "1", 12))), Some((Some(10), 12)));
+        assert_eq!(
+            from(store.put(object("a", "1", 12))),
+            Some((None, 12)),
+            "a late answer"
+        );
+        assert_eq!(from(store.heard(object("a", "1", 13))), Some((Some(12), 13)));
+        assert_eq!(from(store.put(object("b", "2", 14))), Some((None, 14)));
+        assert_eq!(
+            from(store.heard(object("b", "2", 15))),
+            Some((None, 15)),
+            "new to them"
+        );
+        assert_eq!(
+            from(store.heard(object("b", "2", 15))),
+            Some((None, 15)),
+            "listed anew"
+        );
     }
 
     #[test]

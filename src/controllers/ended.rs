@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tracing::error;
 
@@ -12,6 +11,7 @@ use super::errors::Error;
 use super::queue::Action;
 use super::task::{SOON, author, checked, observe, pod_of};
 use crate::api::{Task, finalizers};
+use crate::build::Pod;
 use crate::cache::store::key_of;
 use crate::ledger::outcome::Outcome;
 use crate::runtime::backoff::jittered;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
@@ -10,16 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::hold;
+use super::news::{News, asks};
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
     ContainerInstance, DesiredStatus, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task,
     TaskDefinition,
 };
-use crate::build;
+use crate::build::{self, Pod};
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
+use crate::domain::records::InstanceStatus;
+use crate::domain::resources::Resources;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
 use crate::report::floor::floor_of;
@@ -81,6 +85,35 @@ impl Wiring {
         }
     }
 
+    /// An instance's counts have changed, or may have: they can wait, and with them what else comes up.
+    fn recount(&self, instance: &str) {
+        let wait = self.ledger.counts_wait(instance);
+        self.queues.instances.push_within(Key::new("", instance), wait);
+    }
+
+    /// The share that the ledger has of this task on its instance, if nothing there waits for a look because of it.
+    fn share(&self, instance: &str, task: &Key, uid: &str) -> Option<Resources> {
+        let object = self.cache.instances.named(instance)?;
+        let cluster = self.cache.clusters.named(&object.spec.cluster)?;
+        let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+        let entry = entries.find(|r| r.is_for(&task.namespace, &task.name) && r.admits(uid))?;
+        cluster
+            .spec
+            .startup_taint
+            .is_none()
+            .then(|| entry.amounts.clone())
+    }
+
+    /// Whether what this Pod takes is in the ledger already.
+    fn is_accounted(&self, node: &str, pod: &Pod) -> bool {
+        let (Some(owner), Some(spec)) = (build::owner(pod), &pod.spec) else {
+            return false;
+        };
+        let task = Key::new(pod.namespace().unwrap_or_default(), owner.task);
+        let share = self.share(node, &task, owner.uid);
+        share.is_some_and(|share| spec.takes.excess_over(&share) == Resources::default())
+    }
+
     fn definitions_of(&self, namespace: Option<&str>) {
         for definition in self
             .cache
@@ -128,8 +161,10 @@ impl Wiring {
                 }
                 Change::Put(None, _) | Change::Removed(_) => false,
             };
-            if !settled {
-                self.queues.instances.push_named(node);
+            match change {
+                _ if settled => {}
+                Change::Put(None, _) if !ended && self.is_accounted(node, pod) => self.recount(node),
+                _ => self.queues.instances.push_named(node),
             }
         }
     }
@@ -166,13 +201,36 @@ impl Wiring {
         let object = change.object();
         self.cache.instance_changed(&key_of(object.as_ref()));
         let name = object.name_any();
-        self.queues.instances.push_named(&name);
         self.queues.clusters.push_named(&object.spec.cluster);
         if matches!(change, Change::Removed(_)) {
             self.queues.nodes.push_named(&name);
         }
-        self.services_where(|service| service.spec.cluster == object.spec.cluster);
-        self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
+        let news = match change {
+            Change::Put(Some(old), new) => News::of(old, new),
+            Change::Put(None, _) | Change::Removed(_) => News::Any,
+        };
+        match &news {
+            News::Nothing | News::Taken(_) => self.recount(&name),
+            News::Any => self.queues.instances.push_named(&name),
+        }
+        match news {
+            News::Nothing => {}
+            News::Taken(by) => {
+                // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
+                let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+                self.services_where(|service| {
+                    service.spec.cluster == object.spec.cluster
+                        && (service.uid().is_some_and(|uid| by.contains(&uid)) || asks(&world, service))
+                });
+                self.waiting_where(|task| {
+                    task.spec.cluster == object.spec.cluster && !task.spec.placement_constraints.is_empty()
+                });
+            }
+            News::Any => {
+                self.services_where(|service| service.spec.cluster == object.spec.cluster);
+                self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
+            }
+        }
     }
 
     fn definition(&self, change: &Change<TaskDefinition>) {
@@ -222,19 +280,25 @@ impl Wiring {
         self.cache.task_changed(&key_of(object.as_ref()));
         self.queues.tasks.push(key_of(object.as_ref()));
         self.queues.clusters.push_named(&object.spec.cluster);
+        let ended = |task: &Task| {
+            task.status
+                .as_ref()
+                .is_some_and(|s| s.last_status == LastStatus::Stopped)
+        };
+        let lives = matches!(change, Change::Put(..)) && !ended(object) && !object.spec.tombstone;
         if let Some(instance) = &object.spec.container_instance {
-            self.queues.instances.push_named(instance);
+            let share = || self.share(instance, &key_of(object.as_ref()), &uid);
+            if lives && share().is_some() {
+                self.recount(instance);
+            } else {
+                self.queues.instances.push_named(instance);
+            }
         }
         if let Some(service) = &object.spec.service {
             self.queues
                 .services
                 .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
         }
-        let ended = |task: &Task| {
-            task.status
-                .as_ref()
-                .is_some_and(|s| s.last_status == LastStatus::Stopped)
-        };
         let over = ended(object) || matches!(change, Change::Removed(_));
         let unbound = |task: &Task| task.spec.container_instance.is_none();
         let left = matches!(change, Change::Put(Some(old), new) if unbound(old)
@@ -245,14 +309,25 @@ impl Wiring {
         if over {
             self.definitions_of(object.namespace().as_deref());
         }
-        // a stopping task may be what a daemon on the same draining instance waits for
+        // a stopping task may be what a daemon on the same draining instance waits for; and what runs there may be what
+        // a daemon's rules ask for
         if let Some(instance) = &object.spec.container_instance {
+            let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+            let known = world.instances.get(instance);
+            let active = known.is_some_and(|i| i.status == InstanceStatus::Active);
             for neighbour in self.cache.tasks.group(instance) {
-                let daemon = neighbour.spec.service.as_ref().filter(|s| s.daemon);
-                if let Some(service) = daemon {
-                    self.queues
+                let Some(service) = neighbour.spec.service.as_ref().filter(|s| s.daemon) else {
+                    continue;
+                };
+                let key = Key::new(neighbour.namespace().unwrap_or_default(), &service.name);
+                let asks = || {
+                    self.cache
                         .services
-                        .push(Key::new(neighbour.namespace().unwrap_or_default(), &service.name));
+                        .get(&key)
+                        .is_none_or(|service| asks(&world, &service))
+                };
+                if !active || asks() {
+                    self.queues.services.push(key);
                 }
             }
         }
@@ -270,6 +345,25 @@ impl Wiring {
                 .services
                 .push(Key::new(budget.namespace().unwrap_or_default(), service));
         }
+    }
+}
+
+/// Takes off what is never read of a Node.
+fn trim_node(node: &mut Node) {
+    trim_meta(node);
+    if let Some(status) = &mut node.status {
+        status.images = None;
+        status.volumes_attached = None;
+        status.volumes_in_use = None;
+    }
+}
+
+/// The same of a Task: there are tens of thousands.
+fn trim_task(task: &mut Task) {
+    trim_meta(task);
+    if let Some(status) = &mut task.status {
+        status.containers.shrink_to_fit();
+        status.conditions.shrink_to_fit();
     }
 }
 
@@ -294,34 +388,6 @@ fn same_node(old: &Node, new: &Node) -> bool {
         && old.labels() == new.labels()
         && old.annotations() == new.annotations()
         && read(old) == read(new)
-}
-
-/// Takes off what is never read of a Pod.
-fn trim_pod(pod: &mut Pod) {
-    trim_meta(pod);
-    let Some(spec) = &mut pod.spec else { return };
-    spec.volumes = None;
-    for container in spec
-        .containers
-        .iter_mut()
-        .chain(spec.init_containers.iter_mut().flatten())
-    {
-        container.env = None;
-        container.env_from = None;
-        container.command = None;
-        container.args = None;
-        container.volume_mounts = None;
-    }
-}
-
-/// Takes off what is never read of a Node.
-fn trim_node(node: &mut Node) {
-    trim_meta(node);
-    if let Some(status) = &mut node.status {
-        status.images = None;
-        status.volumes_attached = None;
-        status.volumes_in_use = None;
-    }
 }
 
 /// Starts a list and watch for every kind, until `stop`.
@@ -359,7 +425,7 @@ pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: 
     );
     feed!(EcsCluster, clusters, trim_meta, Scope::default(), Wiring::cluster);
     feed!(Node, nodes, trim_node, Scope::default(), Wiring::node);
-    feed!(Pod, pods, trim_pod, Scope::default(), Wiring::pod);
+    feed!(Pod, pods, trim_meta, Scope::default(), Wiring::pod);
     feed!(
         TaskDefinition,
         definitions,
@@ -375,7 +441,7 @@ pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: 
         Scope::default(),
         Wiring::instance
     );
-    feed!(Task, tasks, trim_meta, Scope::default(), Wiring::task);
+    feed!(Task, tasks, trim_task, Scope::default(), Wiring::task);
     feed!(
         PodDisruptionBudget,
         budgets,

@@ -1,7 +1,6 @@
 //! What keeps evictions off held Pods is there before they are, and stays: the budget of their namespace, and our
 //! labels, on which budgets and selectors rest.
 
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
@@ -9,7 +8,7 @@ use super::Context;
 use super::errors::Error;
 use super::task::checked;
 use crate::api::{DesiredStatus, Task};
-use crate::build;
+use crate::build::{self, Pod};
 use crate::cache::Cache;
 use crate::cache::node::pod_ended;
 use crate::cache::store::{Change, key_of};

@@ -191,10 +191,8 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
         let object = context.cache.tasks.get(key)?;
         let name = build::pod_name(&object)?;
         let pod = context.cache.pods.get(&Key::new(&key.namespace, name))?;
-        pod.spec
-            .as_ref()
-            .map(build::effective_request)
-            .filter(|_| !pod_ended(&pod))
+        let spec = pod.spec.as_ref().filter(|_| !pod_ended(&pod));
+        spec.map(|spec| spec.takes.clone())
     };
     let bound = |task: &Arc<crate::plan::world::Task>| {
         let object = context.cache.tasks.get(&task.key);

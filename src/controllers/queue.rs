@@ -5,7 +5,7 @@
 //! run of the operator could be repeated (see `docs/decisions/0086-the-simulation.md`).
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -27,13 +27,19 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// When an object is looked at again if nothing asks for it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Action(Option<Duration>);
+pub struct Action {
+    after: Option<Duration>,
+    rest: Duration,
+}
 
 impl Action {
     /// After this time.
     #[must_use]
     pub const fn requeue(after: Duration) -> Self {
-        Self(Some(after))
+        Self {
+            after: Some(after),
+            rest: Duration::ZERO,
+        }
     }
 
     /// The same, but not later than after this time.
@@ -45,7 +51,16 @@ impl Action {
     /// Not before something asks for it.
     #[must_use]
     pub const fn await_change() -> Self {
-        Self(None)
+        Self {
+            after: None,
+            rest: Duration::ZERO,
+        }
+    }
+
+    /// And not before this time whoever asks for it.
+    #[must_use]
+    pub const fn resting(self, rest: Duration) -> Self {
+        Self { rest, ..self }
     }
 }
 
@@ -60,17 +75,48 @@ pub struct Queue {
 struct Waiting {
     order: VecDeque<Key>,
     members: HashSet<Key>,
+    /// Keys that have time yet, and until when.
+    later: BTreeSet<(Instant, Key)>,
+    when: HashMap<Key, Instant>,
+}
+
+impl Waiting {
+    fn push(&mut self, key: Key) {
+        if let Some(at) = self.when.remove(&key) {
+            self.later.remove(&(at, key.clone()));
+        }
+        if self.members.insert(key.clone()) {
+            self.order.push_back(key);
+        }
+    }
 }
 
 impl Queue {
     /// Asks for a look at an object.
     pub fn push(&self, key: Key) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.members.insert(key.clone()) {
-            waiting.order.push_back(key);
+        self.lock().push(key);
+        self.ready.notify_one();
+    }
+
+    /// Asks for a look within this time, so that one look answers all that comes up until then.
+    pub fn push_within(&self, key: Key, wait: Duration) {
+        let Some(at) = Instant::now().checked_add(wait).filter(|_| !wait.is_zero()) else {
+            return self.push(key);
+        };
+        let mut waiting = self.lock();
+        if waiting.members.contains(&key) || waiting.when.get(&key).is_some_and(|known| *known <= at) {
+            return;
         }
+        if let Some(known) = waiting.when.insert(key.clone(), at) {
+            waiting.later.remove(&(known, key.clone()));
+        }
+        waiting.later.insert((at, key));
         drop(waiting);
         self.ready.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a look at a cluster scoped object.
@@ -83,12 +129,27 @@ impl Queue {
             if let Some(key) = self.take() {
                 return key;
             }
-            self.ready.notified().await;
+            let next = self.lock().later.first().map(|(at, _)| *at);
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.ready.notified() => {}
+                () = due => {}
+            }
         }
     }
 
     pub(super) fn take(&self) -> Option<Key> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        let now = Instant::now();
+        while let Some((_, key)) = waiting.later.first().filter(|(at, _)| *at <= now).cloned() {
+            waiting.push(key);
+        }
         let key = waiting.order.pop_front()?;
         waiting.members.remove(&key);
         Some(key)
@@ -119,13 +180,20 @@ struct Agenda {
     busy: HashMap<Key, bool>,
     later: BTreeSet<(Instant, Key)>,
     when: HashMap<Key, Instant>,
+    /// Objects that are not looked at before a time.
+    resting: HashMap<Key, Instant>,
 }
 
 impl Agenda {
-    /// A look at the object begins, unless one is under way: then another follows it.
+    /// A look at the object begins, unless one is under way: then another follows it. One that rests waits for its time.
     fn begin(&mut self, key: &Key) -> bool {
         if let Some(again) = self.busy.get_mut(key) {
             *again = true;
+            return false;
+        }
+        if let Some(until) = self.resting.remove(key).filter(|until| *until > Instant::now()) {
+            self.resting.insert(key.clone(), until);
+            self.schedule(key, until);
             return false;
         }
         self.busy.insert(key.clone(), false);
@@ -137,14 +205,25 @@ impl Agenda {
 
     /// A look has ended; whether another is due at once.
     fn end(&mut self, key: &Key, action: Action) -> bool {
-        if self.busy.remove(key) == Some(true) {
-            return true;
+        let in_ = |wait: Duration| Instant::now().checked_add(wait);
+        let rest = Some(action.rest).filter(|rest| !rest.is_zero()).and_then(in_);
+        if let Some(until) = rest {
+            self.resting.insert(key.clone(), until);
         }
-        if let Some(at) = action.0.and_then(|after| Instant::now().checked_add(after)) {
-            self.later.insert((at, key.clone()));
-            self.when.insert(key.clone(), at);
+        if self.busy.remove(key) == Some(true) {
+            let Some(until) = rest else { return true };
+            self.schedule(key, until);
+        } else if let Some(at) = action.after.and_then(in_) {
+            self.schedule(key, at);
         }
         false
+    }
+
+    fn schedule(&mut self, key: &Key, at: Instant) {
+        if let Some(before) = self.when.insert(key.clone(), at) {
+            self.later.remove(&(before, key.clone()));
+        }
+        self.later.insert((at, key.clone()));
     }
 
     /// Waits for the next time at which an object is due, and takes it.
@@ -242,6 +321,45 @@ mod tests {
         assert_eq!(queue.pop().await, Key::new("", "a"));
         assert_eq!(queue.pop().await, Key::new("", "b"));
         assert_eq!(queue.take(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_time_waits_for_what_comes_up_and_is_looked_at_once() {
+        let (queue, begun) = (Queue::default(), Instant::now());
+        let key = |name: &str| Key::new("", name);
+        queue.push_within(key("a"), Duration::from_secs(2));
+        queue.push_within(key("b"), Duration::from_secs(3));
+        queue.push_within(key("b"), Duration::from_secs(1));
+        queue.push_within(key("c"), Duration::ZERO);
+        assert_eq!(queue.pop().await, key("c"));
+        assert_eq!((queue.pop().await, begun.elapsed().as_secs()), (key("b"), 1));
+        queue.push_within(key("a"), Duration::from_secs(9));
+        queue.push_named("b");
+        queue.push_within(key("b"), Duration::from_secs(1));
+        assert_eq!(queue.take(), Some(key("b")));
+        assert_eq!((queue.pop().await, begun.elapsed().as_secs()), (key("a"), 2));
+        queue.push_within(key("a"), Duration::from_secs(1));
+        queue.push_named("a");
+        assert_eq!(queue.take(), Some(key("a")));
+        let none = tokio::time::timeout(Duration::from_secs(60), queue.pop());
+        assert!(none.await.is_err(), "the look before its time took its place");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_rests_whoever_asks_for_it() {
+        let mut agenda = Agenda::default();
+        let a = Key::new("", "a");
+        let resting = Action::requeue(Duration::from_secs(300)).resting(Duration::from_secs(2));
+        let begun = Instant::now();
+        assert!(agenda.begin(&a) && !agenda.begin(&a));
+        assert!(!agenda.end(&a, resting), "asked for meanwhile");
+        assert!(!agenda.begin(&a));
+        assert_eq!((agenda.due().await, begun.elapsed().as_secs()), (a.clone(), 2));
+        assert!(agenda.begin(&a));
+        assert!(!agenda.end(&a, resting));
+        assert!(!agenda.begin(&a), "asked for afterwards");
+        assert_eq!((agenda.due().await, begun.elapsed().as_secs()), (a.clone(), 4));
+        assert!(agenda.begin(&a));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use kube::Resource;
 use kube::api::{ListParams, ObjectList, PartialObjectMeta};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::Context;
@@ -34,6 +35,10 @@ const LOOKS_MAX: usize = 10;
 const AGAIN: Duration = Duration::from_millis(40);
 /// Wait before trying again what was refused, such as a tombstone in a namespace that is going away.
 const RETRY: Duration = Duration::from_secs(2);
+/// A plan that found nothing to do is followed by a rest of so many times the time it took.
+const REST: u32 = 5;
+/// The longest rest.
+const REST_MAX: Duration = Duration::from_secs(1);
 /// Plans are made anew at least this often; that costs no request.
 const RESYNC: Duration = Duration::from_secs(300);
 
@@ -53,6 +58,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let Some(object) = context.cache.services.get(&key) else {
         return Ok(Action::await_change());
     };
+    let begun = Instant::now();
     let Some(mut service) = world.services.get(&key).cloned() else {
         return Ok(Action::await_change());
     };
@@ -71,7 +77,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         return Ok(Action::requeue(jittered(AGAIN)));
     }
     let plan = plan::service(&world, &key);
-    debug!(service = %key, starts = plan.start.len(), stops = plan.stop.len(), "planned");
+    let thought = begun.elapsed();
+    debug!(service = %key, starts = plan.start.len(), stops = plan.stop.len(), ?thought, "planned");
     context.metrics.planned("start", plan.start.len());
     context.metrics.planned("stop", plan.stop.len());
     if !plan.start.is_empty() || world.tasks_of(&service.uid).any(|task| task.alive()) {
@@ -104,9 +111,18 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         // what could not be stopped or cancelled is tried again
         return Ok(Action::requeue(jittered(RETRY)));
     }
-    Ok(Action::requeue(wake.map_or(RESYNC, |wake| {
+    let wake = wake.map_or(RESYNC, |wake| {
         wake.saturating_add(Duration::from_millis(50)).min(RESYNC)
-    })))
+    });
+    let wake = report.put_off.map_or(wake, |put_off| wake.min(put_off));
+    // where plans take long, those that found nothing to do leave the time to others
+    let idle = plan.start.is_empty() && plan.stop.is_empty();
+    let rest = if idle {
+        thought.saturating_mul(REST).min(REST_MAX)
+    } else {
+        Duration::ZERO
+    };
+    Ok(Action::requeue(wake).resting(rest))
 }
 
 /// A snapshot for planning a service, without gaps: all Tasks are known up to the version of its last decision, and up to the

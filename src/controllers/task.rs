@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use tracing::{debug, info};
@@ -17,7 +16,7 @@ use super::protection;
 use super::queue::Action;
 use super::start;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
-use crate::build::{self, Observed, PodObservation};
+use crate::build::{self, Observed, Pod, PodObservation};
 use crate::cache::convert::revision_of;
 use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;

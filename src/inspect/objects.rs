@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use serde_json::Value;
 
 use crate::api::{ContainerInstance, EcsCluster, EcsService, GROUP, Task, TaskDefinition};
+use crate::build::Pod;
 use crate::cache::Cache;
 use crate::cache::store::{Store, key_of};
 

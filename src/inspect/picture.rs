@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::objects::Objects;
-use crate::build::{self, owner};
+use crate::build::{self, Pod, owner};
 use crate::cache::Cache;
 use crate::cache::store::key_of;
 use crate::domain::resources::Resources;
@@ -94,7 +93,7 @@ fn facts(pod: &Pod) -> PodFacts {
     PodFacts {
         name: pod.name_any(),
         killed_at: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
-        grace_seconds: pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds),
+        grace_seconds: pod.spec.as_ref().and_then(|s| s.grace_seconds),
     }
 }
 

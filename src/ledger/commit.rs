@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use kube::ResourceExt;
@@ -12,6 +13,7 @@ use super::Ledger;
 use super::carried_over::carried_over;
 use super::fence::{AUTHORISATION, FRESH};
 use super::instance::{Ask, Denied};
+use super::mirror::counts_only;
 use super::outcome::Outcome;
 use super::pod::PodCreated;
 use super::rules::{Rule, off};
@@ -41,6 +43,8 @@ pub struct Report {
     pub release: Vec<String>,
     /// Event messages that are new.
     pub said: Vec<String>,
+    /// Counts changed, and are to be written after that long.
+    pub put_off: Option<Duration>,
 }
 
 impl Ledger {
@@ -60,7 +64,10 @@ impl Ledger {
         if decided {
             // of what it decides on nothing is said yet, nor of what finds no place beside it: that when it is so
             let (next, said) = next_status(world, object, service, plan, &placed, &arrived(world, service));
-            if next != object.status.clone().unwrap_or_default() {
+            let before = object.status.clone().unwrap_or_default();
+            let can_wait = placed.is_empty() && plan.stop.is_empty() && counts_only(&before, &next);
+            report.put_off = self.put_off_counts(service, can_wait && next != before);
+            if next != before && report.put_off.is_none() {
                 match self.write_service(object, &next).await {
                     Outcome::Applied(()) => report.said = said,
                     other => {
@@ -107,13 +114,22 @@ impl Ledger {
             return;
         };
         let (next, said) = next_status(&world, &object, &current, plan, placed, &report.started);
-        if next == object.status.clone().unwrap_or_default() {
+        let before = object.status.clone().unwrap_or_default();
+        report.put_off = self.put_off_counts(&current, next != before && counts_only(&before, &next));
+        if next == before || report.put_off.is_some() {
             return;
         }
         match self.write_service(&object, &next).await {
             Outcome::Applied(()) => report.said = said,
             _ => report.again = true,
         }
+    }
+
+    /// How long what there is to write of a service waits: counts alone do, if it was written just now.
+    fn put_off_counts(&self, service: &Service, only_counts: bool) -> Option<Duration> {
+        only_counts
+            .then(|| self.pace.left(&service.key.to_string()))
+            .flatten()
     }
 
     async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: &[Placed]) -> Starts {

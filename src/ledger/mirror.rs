@@ -1,6 +1,6 @@
 //! Which changes of an instance's status can wait. Shares given back, rooms and states are written at once; counts are
 //! only a mirror of the Tasks, and a burst of starts would make a write of each. They are written with the next change
-//! that matters, or after a moment.
+//! that matters, or after a moment. The counts in a service's status follow at once, but not more often than that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::ContainerInstanceStatus;
+use crate::api::{ContainerInstanceStatus, EcsServiceStatus};
 
 /// How long counts may be behind.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
+/// And so much longer for each other instance whose counts wait: a fleet that starts up writes shares first.
+const PUT_OFF_EACH: Duration = Duration::from_millis(10);
+/// But never longer than this.
+const PUT_OFF_LONGEST: Duration = Duration::from_secs(10);
+/// Between two writes of a service's status that change only counts.
+const PACE: Duration = Duration::from_secs(1);
 
 /// How soon a change is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +59,22 @@ pub(super) fn haste(before: Option<&ContainerInstanceStatus>, after: &ContainerI
     if rest == *before { Haste::Later } else { Haste::Now }
 }
 
+/// Whether nothing differs between two statuses of a service but counts of its tasks and how new the Tasks are that were
+/// counted.
+#[must_use]
+pub(super) fn counts_only(before: &EcsServiceStatus, after: &EcsServiceStatus) -> bool {
+    let mut rest = after.clone();
+    rest.running_count = before.running_count;
+    rest.pending_count = before.pending_count;
+    rest.observed_task_version
+        .clone_from(&before.observed_task_version);
+    for (deployment, before) in rest.deployments.iter_mut().zip(&before.deployments) {
+        deployment.running_count = before.running_count;
+        deployment.pending_count = before.pending_count;
+    }
+    rest == *before
+}
+
 /// Since when changes that can wait have waited, by instance.
 #[derive(Debug, Default)]
 pub(super) struct PutOff(Mutex<HashMap<String, Instant>>);
@@ -65,7 +87,10 @@ impl PutOff {
             .entry(instance.to_owned())
             .or_insert_with(Instant::now)
             .elapsed();
-        PUT_OFF_MAX.checked_sub(waited).filter(|left| !left.is_zero())
+        let others = u32::try_from(since.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = PUT_OFF_MAX.saturating_add(PUT_OFF_EACH.saturating_mul(others));
+        let wait = wait.min(PUT_OFF_LONGEST);
+        wait.checked_sub(waited).filter(|left| !left.is_zero())
     }
 
     /// Nothing waits any more.
@@ -74,6 +99,25 @@ impl PutOff {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(instance);
+    }
+}
+
+/// When services were written last, as far as that decides on the next time.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<HashMap<String, Instant>>);
+
+impl Pace {
+    /// How much longer a change of the service's counts waits; `None`: it is due.
+    pub(super) fn left(&self, service: &str) -> Option<Duration> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, at| at.elapsed() < PACE);
+        PACE.checked_sub(written.get(service)?.elapsed())
+    }
+
+    /// The service was written.
+    pub(super) fn wrote(&self, service: String) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(service, Instant::now());
     }
 }
 
@@ -134,6 +178,25 @@ mod tests {
         assert_eq!(haste(None, &first), Haste::Later);
     }
 
+    #[test]
+    fn of_a_service_only_counts_can_wait() {
+        let before: EcsServiceStatus = serde_json::from_value(serde_json::json!({
+            "status": "ACTIVE", "desiredCount": 3, "runningCount": 1, "pendingCount": 2,
+            "deployments": [crate::domain::records::Deployment::default()],
+        }))
+        .unwrap();
+        let mut after = before.clone();
+        (after.running_count, after.pending_count) = (3, 0);
+        after.deployments[0].running_count = 3;
+        after.observed_task_version = Some("9".to_owned());
+        assert!(counts_only(&before, &after));
+        after.deployments[0].rollout_state = crate::domain::records::RolloutState::Completed;
+        assert!(!counts_only(&before, &after));
+        after = before.clone();
+        after.desired_count = 4;
+        assert!(!counts_only(&before, &after));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_can_wait_waits_a_second_at_most() {
         let put_off = PutOff::default();
@@ -144,5 +207,26 @@ mod tests {
         assert_eq!(put_off.left("n1"), None);
         put_off.settle("n1");
         assert_eq!(put_off.left("n1"), Some(PUT_OFF_MAX));
+        assert_eq!(
+            put_off.left("n2"),
+            Some(PUT_OFF_MAX + PUT_OFF_EACH),
+            "many wait longer"
+        );
+        for other in 0..5_000 {
+            put_off.left(&other.to_string());
+        }
+        assert_eq!(put_off.left("n3"), Some(PUT_OFF_LONGEST), "but not for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_s_counts_are_written_at_once_and_then_once_a_second() {
+        let pace = Pace::default();
+        assert_eq!(pace.left("web"), None);
+        pace.wrote("web".to_owned());
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(pace.left("web"), Some(Duration::from_millis(700)));
+        assert_eq!(pace.left("job"), None);
+        tokio::time::advance(Duration::from_millis(700)).await;
+        assert_eq!(pace.left("web"), None);
     }
 }

@@ -37,6 +37,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::PostParams;
@@ -69,6 +70,7 @@ pub struct Ledger {
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
+    pace: Arc<mirror::Pace>,
     lane: Arc<lane::Lane>,
     /// The turn to place a run-once task.
     run_once: Arc<Turn>,
@@ -89,6 +91,7 @@ impl Ledger {
             fences: Arc::default(),
             queues: Arc::default(),
             put_off: Arc::default(),
+            pace: Arc::default(),
             lane: Arc::default(),
             run_once: Arc::default(),
             told_newer: Arc::default(),
@@ -146,6 +149,12 @@ impl Ledger {
         let queue = Arc::new(Turn::default());
         queues.insert(instance.to_owned(), Arc::downgrade(&queue));
         queue
+    }
+
+    /// How long the counts of an instance may wait yet, from now on if they did not before.
+    #[must_use]
+    pub fn counts_wait(&self, instance: &str) -> Duration {
+        self.put_off.left(instance).unwrap_or_default()
     }
 
     /// Runs a request under the deadline and counts its outcome.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, post};
 use crate::api::{ContainerInstance, Task, finalizers, labels};
-use crate::build::{self, named_for};
+use crate::build::{self, Pod, named_for};
 use crate::cache::node::pod_ended;
 use crate::cache::store::key_of;
 use crate::plan::world::Key;
@@ -47,7 +47,7 @@ impl Ledger {
     }
 
     /// Creates the Pod of a Task that this process authorised less than T ago and whose share it has seen. (F2)
-    pub async fn create_pod(&self, task: &Task, pod: &Pod) -> PodCreated {
+    pub async fn create_pod(&self, task: &Task, pod: &core::Pod) -> PodCreated {
         let uid = task.uid().unwrap_or_default();
         let key = key_of(task);
         let instance = task.spec.container_instance.clone().unwrap_or_default();
@@ -80,11 +80,11 @@ impl Ledger {
         if off(Rule::F5) {
             pod.metadata.finalizers = None;
         }
-        let api = self.pods(&key.namespace);
+        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         match self.send("pod", api.create(&post(), &pod)).await {
             Outcome::Applied(created) => {
                 self.fences.answered(&uid);
-                self.cache.pods.put(created);
+                self.cache.pods.put(created.into());
                 PodCreated::Yes
             }
             Outcome::Exists => {

@@ -1,5 +1,7 @@
 //! EcsService status: what is decided for a service is written here first, in one conditional update. (design: step 1)
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 
@@ -70,10 +72,16 @@ fn given_out(world: &World, service: &Service, id: &str) -> bool {
 
 /// Whether some instance holds a share for a task of the service with this id.
 fn reserved(world: &World, service: &Service, id: &str) -> bool {
-    let mut shares = world.instances.values().flat_map(|i| &i.reservations);
-    shares.any(|r| {
-        r.is_for(&service.key.namespace, id) && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
-    })
+    shares(world, service).any(|share| share == id)
+}
+
+/// The tasks of the service that instances hold shares for.
+fn shares<'a>(world: &'a World, service: &'a Service) -> impl Iterator<Item = &'a str> {
+    let shares = world.instances.values().flat_map(|i| &i.reservations);
+    let own = shares.filter(|r| {
+        r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
+    });
+    own.map(|r| r.task.as_str())
 }
 
 /// The lists after this pass: what was seen leaves them, what is decided enters them.
@@ -180,8 +188,9 @@ pub fn next_status(
     let states = progress::states(object, plan);
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
     let stopped = departed(world, service);
-    let mut coming = next.allocations.iter().map(|a| &a.id);
-    let settled = !coming.any(|id| reserved(world, service, id))
+    let coming: BTreeSet<&str> = next.allocations.iter().map(|a| a.id.as_str()).collect();
+    let any_placed = || shares(world, service).any(|share| coming.contains(share));
+    let settled = (coming.is_empty() || !any_placed())
         && next.stopping.iter().all(|mark| mark.uid.is_empty())
         && placed.iter().all(|p| started.contains(&p.id));
     let texts = events::texts(plan, started, &stopped, settled);
@@ -229,6 +238,9 @@ impl Ledger {
         {
             self.cache.learn_service(read);
         }
-        outcome.map(|answer| self.cache.learn_service(answer))
+        outcome.map(|answer| {
+            self.pace.wrote(Key::new(namespace, name).to_string());
+            self.cache.learn_service(answer);
+        })
     }
 }

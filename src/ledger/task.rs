@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
@@ -16,7 +15,7 @@ use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, patch, post};
 use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
-use crate::build::task_conditions;
+use crate::build::{Pod, task_conditions};
 use crate::cache::convert::revision_of;
 use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
 use crate::plan::world::Key;

@@ -2,6 +2,8 @@
 //!
 //! Everything is derived from the Tasks themselves, so a restart of the operator forgets nothing.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::{Service, Task, World};
@@ -97,6 +99,13 @@ pub(super) fn instance_until(
         Failure::QuickExit => doubled.clamp(1, QUICK_EXIT_MAX_SECONDS),
     };
     after(at, seconds, world.now)
+}
+
+/// Instances where a task of the service failed: on no other [`instance_until`] has anything to say.
+pub(super) fn failed_on<'a>(world: &'a World, service: &Service) -> BTreeSet<&'a str> {
+    let tasks = world.tasks_of(&service.uid);
+    let failed = tasks.filter(|task| !task.tombstone && failure(task, world.now).is_some());
+    failed.filter_map(|task| task.instance.as_deref()).collect()
 }
 
 /// Which task of the deployment failed, and why, if that is the newest one that ran or ended.

@@ -3,11 +3,28 @@
 /// A number from the seed and the names of what is chosen among; the same on every machine and in every version.
 #[must_use]
 pub(super) fn draw(seed: u64, names: &[&str]) -> u64 {
-    // FNV-1a over the names, each closed by a byte that no UTF-8 text has.
-    let bytes = names.iter().flat_map(|name| name.bytes().chain([0xff]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash: u64, byte| {
+    finish(names.iter().fold(begin(seed), |hash, name| with(hash, name)))
+}
+
+/// Draws that have all but the last name in common: [`draw`] with that name at the end.
+pub(super) fn draws(seed: u64, names: &[&str]) -> impl Fn(&str) -> u64 + use<> {
+    let common = names.iter().fold(begin(seed), |hash, name| with(hash, name));
+    move |last| finish(with(common, last))
+}
+
+fn begin(seed: u64) -> u64 {
+    0xcbf2_9ce4_8422_2325 ^ seed
+}
+
+/// FNV-1a over a name, closed by a byte that no UTF-8 text has.
+fn with(hash: u64, name: &str) -> u64 {
+    let bytes = name.bytes().chain([0xff]);
+    bytes.fold(hash, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    })
+}
+
+fn finish(hash: u64) -> u64 {
     // The finish of splitmix64, so that close names come out far apart.
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -16,12 +33,13 @@ pub(super) fn draw(seed: u64, names: &[&str]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::draw;
+    use super::{draw, draws};
 
     #[test]
     fn draws_are_repeatable_and_depend_on_seed_and_every_name() {
         assert_eq!(draw(1, &["a", "b"]), draw(1, &["a", "b"]));
         assert_ne!(draw(1, &["a", "b"]), draw(2, &["a", "b"]));
         assert_ne!(draw(1, &["ab", ""]), draw(1, &["a", "b"]));
+        assert_eq!(draws(1, &["a", "b"])("c"), draw(1, &["a", "b", "c"]));
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! Filters first (status, attributes, constraints, resources), then the strategies; what remains equal is drawn.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::backoff;
-use super::choice::draw;
+use super::choice::draws;
 use super::deployment::Recipe;
 use super::eligibility::{
     Claim, check_distinct, check_refused, check_resources, check_rules, check_status, claims, withheld_by,
 };
 use super::members::Member;
 use super::prospect::Verdict;
-use super::ranking::Ranking;
+use super::ranking::{Board, Ranking};
 use super::world::{Instance, Rejection, Service, World};
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
@@ -32,9 +32,11 @@ pub(super) struct Placer<'a> {
     service: &'a Service,
     claims: Vec<Claim>,
     recipe: Recipe<'a>,
-    ranking: Ranking,
-    /// Instances of the cluster by name.
-    slots: BTreeMap<String, Slot>,
+    board: Board,
+    /// Instances of the cluster, sorted by name; the rows of the board.
+    slots: Vec<Slot>,
+    /// Instances where a task of the service failed.
+    failed: BTreeSet<String>,
     placed: u32,
 }
 
@@ -46,27 +48,35 @@ impl<'a> Placer<'a> {
         recipe: Recipe<'a>,
         staying: impl IntoIterator<Item = &'m Member<'m>>,
     ) -> Self {
+        let failed = backoff::failed_on(world, service);
+        let instances = world.instances_of(&service.cluster);
+        let instances: Vec<&Arc<Instance>> = instances
+            .filter(|instance| instance.status != InstanceStatus::Inactive)
+            .collect();
+        let ranking = Ranking::new(world, service, staying);
         let mut placer = Self {
             world: world.clone(),
             service,
             claims: claims(world, &service.cluster),
             recipe,
-            ranking: Ranking::new(world, service, staying),
-            slots: BTreeMap::new(),
+            board: Board::new(
+                &ranking,
+                &instances.iter().map(|instance| &***instance).collect::<Vec<_>>(),
+            ),
+            slots: Vec::with_capacity(instances.len()),
+            failed: failed.into_iter().map(ToOwned::to_owned).collect(),
             placed: 0,
         };
-        for instance in world.instances_of(&service.cluster) {
-            if instance.status != InstanceStatus::Inactive {
-                let slot = placer.judge(Arc::clone(instance));
-                placer.slots.insert(instance.name.clone(), slot);
-            }
+        for (row, instance) in instances.into_iter().enumerate() {
+            let slot = placer.judge(row, Arc::clone(instance));
+            placer.slots.push(slot);
         }
         placer
     }
 
     /// Why each instance is out, sorted by name.
     pub(super) fn rejections(&self) -> impl Iterator<Item = &Rejection> {
-        self.slots.values().filter_map(|slot| slot.verdict.as_ref().err())
+        self.slots.iter().filter_map(|slot| slot.verdict.as_ref().err())
     }
 
     /// What each instance is to the next task, sorted by name.
@@ -75,7 +85,7 @@ impl<'a> Placer<'a> {
             Ok(_) => Verdict::Fits,
             Err(rejection) => Verdict::Rejected(rejection.clone()),
         };
-        let slots = self.slots.values();
+        let slots = self.slots.iter();
         slots
             .map(|slot| (slot.instance.name.clone(), verdict(slot)))
             .collect()
@@ -84,36 +94,32 @@ impl<'a> Placer<'a> {
     /// Chooses an instance for the task `id` and takes the room there. `None`: no instance fits, and none will for
     /// the next task of this pass.
     pub(super) fn place(&mut self, id: &str) -> Option<String> {
-        let candidates: Vec<(&Arc<Instance>, &Resources)> = self
-            .slots
-            .values()
-            .filter_map(|slot| Some((&slot.instance, slot.verdict.as_ref().ok()?)))
-            .collect();
-        let (instance, _) = self.ranking.best(
-            candidates,
-            |(instance, room)| (instance, room),
-            |(instance, _)| draw(self.world.seed, &[&self.service.uid, id, &instance.name]),
-        )?;
-        let mut instance = Instance::clone(instance);
+        let draw = draws(self.world.seed, &[&self.service.uid, id]);
+        let name = |row: usize| self.slots.get(row).map_or("", |slot| slot.instance.name.as_str());
+        let row = self.board.best(|row| draw(name(row)))?;
+        let mut instance = Instance::clone(&self.slots.get(row)?.instance);
         self.placed = self.placed.saturating_add(1);
         instance.reservations.push(self.entry());
-        self.ranking.add(&instance, 1);
+        self.board.add(row);
         let (name, instance) = (instance.name.clone(), Arc::new(instance));
         self.world.instances.insert(name.clone(), Arc::clone(&instance));
-        let slot = self.judge(instance);
-        self.slots.insert(name.clone(), slot);
+        let slot = self.judge(row, instance);
+        if let Some(place) = self.slots.get_mut(row) {
+            *place = slot;
+        }
         Some(name)
     }
 
     /// When instances where a task of the service just failed to start are tried again.
     pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {
-        self.slots
-            .keys()
-            .filter_map(|name| backoff::instance_until(&self.world, self.service, None, name))
+        let here = |name: &&String| self.slots.iter().any(|slot| slot.instance.name == **name);
+        let failed = self.failed.iter().filter(here);
+        failed.filter_map(|name| backoff::instance_until(&self.world, self.service, None, name))
     }
 
-    fn judge(&self, instance: Arc<Instance>) -> Slot {
+    fn judge(&mut self, row: usize, instance: Arc<Instance>) -> Slot {
         let verdict = self.room(&instance);
+        self.board.set(row, verdict.as_ref().ok());
         Slot { instance, verdict }
     }
 
@@ -138,8 +144,11 @@ impl<'a> Placer<'a> {
                 .then(|| check_distinct(world, instance, service))
                 .flatten()
         };
-        let refused =
-            || backoff::instance_until(world, service, None, &instance.name).map(|_| check_refused(instance));
+        let refused = || {
+            let failed = self.failed.contains(&instance.name);
+            let until = failed.then(|| backoff::instance_until(world, service, None, &instance.name));
+            until.flatten().map(|_| check_refused(instance))
+        };
         if let Some(rejection) = check_status(instance)
             .or_else(rules)
             .or_else(distinct)

@@ -19,6 +19,9 @@ pub(super) fn choose<'m, 'a>(
     surplus: u32,
     budget: &mut Budget,
 ) -> Vec<&'m Member<'a>> {
+    if surplus == 0 {
+        return Vec::new();
+    }
     let mut ranking = Ranking::new(world, service, staying.iter().copied());
     let mut left: Vec<(&Member<'_>, Option<(&Instance, Resources)>)> = candidates
         .iter()

@@ -134,7 +134,7 @@ impl Fleet {
         };
         self.kubelets.pod_changed(&self.world, &pod, now, effects);
         let is_other = |before: Arc<Pod>| {
-            before.spec.node_name != pod.spec.node_name
+            before.node_name != pod.node_name
                 || before.spec.tolerations != pod.spec.tolerations
                 || before.metadata.uid != pod.metadata.uid
                 || before.metadata.deletion_timestamp != pod.metadata.deletion_timestamp

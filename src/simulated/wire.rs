@@ -2,6 +2,7 @@
 //! with tens of thousands of Pods that is most of the work.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, NodeAffinity, Toleration};
@@ -33,11 +34,37 @@ pub(crate) trait Object: Clone + Send + 'static {
 
 /// A Pod.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(from = "Whole")]
 pub(crate) struct Pod {
     pub(crate) metadata: Meta,
-    pub(crate) spec: PodSpec,
+    /// The node it is bound to; empty: none.
+    pub(crate) node_name: String,
+    /// What it asks for otherwise: many Pods ask for the same.
+    pub(crate) spec: Arc<PodSpec>,
     pub(crate) status: PodStatus,
+}
+
+/// A Pod as it comes.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Whole {
+    metadata: Meta,
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+impl From<Whole> for Pod {
+    fn from(mut whole: Whole) -> Self {
+        // decoding leaves room for several
+        whole.status.conditions.shrink_to_fit();
+        whole.status.container_statuses.shrink_to_fit();
+        Self {
+            metadata: whole.metadata,
+            node_name: std::mem::take(&mut whole.spec.node_name),
+            spec: Arc::new(whole.spec),
+            status: whole.status,
+        }
+    }
 }
 
 impl Object for Pod {
@@ -50,7 +77,7 @@ impl Object for Pod {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodSpec {
-    pub(crate) node_name: String,
+    node_name: String,
     pub(crate) restart_policy: String,
     pub(crate) termination_grace_period_seconds: Option<i64>,
     pub(crate) active_deadline_seconds: Option<i64>,

@@ -1,9 +1,12 @@
 //! What the API server says, as far as kubelets and controllers here need it: one copy for all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::wire::{Budget, Lease, Meta, Node, Pod};
+use super::wire::{Budget, Lease, Meta, Node, Pod, PodSpec};
+
+/// What so many Pods asked for last is shared with those that ask for the same.
+const SPECS_MAX: usize = 16;
 
 /// `NAMESPACE/NAME` of a namespaced object.
 pub(crate) type Key = Arc<str>;
@@ -47,17 +50,25 @@ pub(crate) struct World {
     pub(crate) pods: BTreeMap<Key, Arc<Pod>>,
     /// Pods by the node that they are bound to.
     pub(crate) on_node: BTreeMap<NodeName, BTreeSet<Key>>,
+    specs: VecDeque<Arc<PodSpec>>,
 }
 
 impl World {
     /// Puts a Pod; what stood there before.
-    pub(crate) fn put_pod(&mut self, pod: Pod) -> Option<Arc<Pod>> {
+    pub(crate) fn put_pod(&mut self, mut pod: Pod) -> Option<Arc<Pod>> {
         let key = key_of(&pod.metadata);
-        if !pod.spec.node_name.is_empty() {
-            let bound = self
-                .on_node
-                .entry(pod.spec.node_name.as_str().into())
-                .or_default();
+        let known = self.pods.get(&key).map(|known| &known.spec);
+        let mut candidates = known.into_iter().chain(&self.specs);
+        if let Some(spec) = candidates.find(|spec| **spec == pod.spec).cloned() {
+            pod.spec = spec;
+        } else {
+            if self.specs.len() >= SPECS_MAX {
+                self.specs.pop_front();
+            }
+            self.specs.push_back(pod.spec.clone());
+        }
+        if !pod.node_name.is_empty() {
+            let bound = self.on_node.entry(pod.node_name.as_str().into()).or_default();
             bound.insert(key.clone());
         }
         self.pods.insert(key, Arc::new(pod))
@@ -66,7 +77,7 @@ impl World {
     /// Takes a Pod out.
     pub(crate) fn take_pod(&mut self, key: &Key) -> Option<Arc<Pod>> {
         let pod = self.pods.remove(key)?;
-        let node = pod.spec.node_name.as_str();
+        let node = pod.node_name.as_str();
         if let Some(bound) = self.on_node.get_mut(node) {
             bound.remove(key);
             if bound.is_empty() {

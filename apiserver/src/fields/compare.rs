@@ -111,6 +111,9 @@ type IsLeaf = bool;
 
 impl Compare<'_> {
     fn value(&mut self, old: Option<&Value>, new: Option<&Value>, of: &TypeRef) {
+        if old.is_some() && old == new {
+            return;
+        }
         let atom = self.info.resolve(of);
         let (old_atom, new_atom) = (atom.clone().for_value(old), atom.for_value(new));
         let is_leaf = match (old, new) {

@@ -237,49 +237,59 @@ fn encode_entry(manager: &Manager, entry: &Entry) -> Value {
 
 /// Undoes changes of times in `new` if they are all that sets it apart from `live`.
 pub(super) fn keep_times(live: &Value, new: &mut Value, info: &TypeInfo) {
-    let without_times = |object: &Value| {
-        let mut entries = raw(object).cloned().unwrap_or_default();
-        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        entries
-    };
-    let without_entries = |object: &Value| {
-        let mut object = object.clone();
-        strip(&mut object);
-        if info.is_builtin() {
-            without_empty(object)
-        } else {
-            object
-        }
-    };
-    let Some(entries) = raw(live).filter(|entries| !entries.is_empty()).cloned() else {
+    let Some(entries) = raw(live).filter(|entries| !entries.is_empty()) else {
         return;
     };
-    if without_times(live) == without_times(new)
-        && without_entries(live) == without_entries(new)
-        && let Some(place) = new.pointer_mut("/metadata/managedFields")
-    {
-        *place = Value::Array(entries);
+    let same_entries = raw(new).is_some_and(|written| {
+        entries.len() == written.len()
+            && entries
+                .iter()
+                .zip(written)
+                .all(|(a, b)| same_but(a, b, "time", false))
+    });
+    // the structs of built-in kinds do not tell an empty member from none
+    let lenient = info.is_builtin();
+    let same_object = || {
+        let nothing = Value::Null;
+        let [a, b] = [live, &*new].map(|object| object.get("metadata").unwrap_or(&nothing));
+        same_but(live, new, "metadata", lenient) && same_but(a, b, "managedFields", lenient)
+    };
+    if same_entries && same_object() {
+        let entries = entries.clone();
+        if let Some(place) = new.pointer_mut("/metadata/managedFields") {
+            *place = Value::Array(entries);
+        }
     }
 }
 
-/// The value without empty members, which mean as much as none.
-fn without_empty(value: Value) -> Value {
+/// Whether two objects have the same members but for one. If `lenient`, empty members mean as much as none.
+fn same_but(a: &Value, b: &Value, but: &str, lenient: bool) -> bool {
+    let (Value::Object(a), Value::Object(b)) = (a, b) else {
+        return a == b;
+    };
+    let counts = |member: &&Value| !lenient || !is_nothing(member);
+    let same = |key: &String| match (a.get(key).filter(counts), b.get(key).filter(counts)) {
+        (Some(a), Some(b)) if lenient => alike(a, b),
+        (a, b) => a == b,
+    };
+    a.keys().chain(b.keys()).filter(|key| *key != but).all(same)
+}
+
+/// Whether two values are the same but for empty members.
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(_), Value::Object(_)) => same_but(a, b, "", true),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        _ => a == b,
+    }
+}
+
+/// Whether there is nothing in a value.
+fn is_nothing(value: &Value) -> bool {
     match value {
-        Value::Object(members) => {
-            let members = members
-                .into_iter()
-                .map(|(key, member)| (key, without_empty(member)));
-            let is_empty = |member: &Value| match member {
-                Value::Null => true,
-                Value::Object(members) => members.is_empty(),
-                Value::Array(items) => items.is_empty(),
-                _ => false,
-            };
-            members.filter(|(_, member)| !is_empty(member)).collect()
-        }
-        Value::Array(items) => items.into_iter().map(without_empty).collect(),
-        other => other,
+        Value::Null => true,
+        Value::Object(members) => members.values().all(is_nothing),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
 }

@@ -120,7 +120,9 @@ pub fn track_update(live: Option<&Value>, new: &mut Value, write: &Write<'_>, in
         // What was not tracked so far isn't tracked before it is applied.
         return;
     }
-    if validate::validate(info, old, true).is_err() || validate::validate(info, new, true).is_err() {
+    // built-in types do not change: what was stored was found right when it was written
+    let old_is_right = info.is_builtin() || validate::validate(info, old, true).is_ok();
+    if !old_is_right || validate::validate(info, new, true).is_err() {
         return;
     }
     drop_other_versions(&mut owners, write, info);
@@ -188,20 +190,21 @@ fn update(
     write: &Write<'_>,
     info: &TypeInfo,
 ) {
-    let set = Updater {
+    let mut set = Updater {
         info,
         reset: write.reset,
     }
-    .update(old, new, owners)
-    .difference(&never_owned());
+    .update(old, new, owners);
+    set.subtract(never_owned());
     if !set.is_empty() {
-        let previous = owners
+        let mut owned = owners
             .0
-            .get(&manager)
-            .map(|entry| entry.set.clone())
+            .remove(&manager)
+            .map(|entry| entry.set)
             .unwrap_or_default();
+        owned.merge(set);
         let entry = Entry {
-            set: previous.union(&set),
+            set: owned,
             api_version: write.api_version.to_owned(),
             time: Some(write.now),
         };
@@ -292,7 +295,7 @@ fn apply_once(
         new = old;
     }
     if let Some(entry) = owners.0.get_mut(&applier) {
-        entry.set = entry.set.difference(&never_owned());
+        entry.set.subtract(never_owned());
         if changed {
             entry.time = Some(write.now);
         }

@@ -1,5 +1,6 @@
 //! Sets of paths. A path and the paths below it are members independently of each other.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -87,6 +88,33 @@ impl FieldSet {
             union.children.insert(element.clone(), merged);
         }
         union
+    }
+
+    /// Adds the paths of another set.
+    pub fn merge(&mut self, other: Self) {
+        self.members.extend(other.members);
+        for (element, child) in other.children {
+            match self.children.entry(element) {
+                Entry::Vacant(place) => drop(place.insert(child)),
+                Entry::Occupied(mut own) => own.get_mut().merge(child),
+            }
+        }
+    }
+
+    /// Takes the paths of another set out of this one.
+    pub fn subtract(&mut self, other: &Self) {
+        for member in &other.members {
+            self.members.remove(member);
+        }
+        for (element, theirs) in &other.children {
+            let Some(child) = self.children.get_mut(element) else {
+                continue;
+            };
+            child.subtract(theirs);
+            if child.is_empty() {
+                self.children.remove(element);
+            }
+        }
     }
 
     /// Paths in both sets.

@@ -1,6 +1,7 @@
 //! The arithmetic of ownership: what a write takes from whom, and what an apply removes.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -25,16 +26,27 @@ pub(super) struct Updater<'a> {
 
 impl Updater<'_> {
     fn compare(&self, old: &Value, new: &Value) -> Comparison {
-        let [old, new] = [old, new].map(|value| self.info.with_zero_structs(value));
+        let [old, new] = [(old, new), (new, old)].map(|(one, other)| {
+            let differs = without_same(one, other);
+            if self.info.is_builtin() {
+                self.info.with_zero_structs(&differs)
+            } else {
+                differs
+            }
+        });
         compare(self.info, &old, &new).map(|set| self.reset.filter(set))
     }
 
     /// The fields that a write from `old` to `new` makes the writer's, after it took them from everybody.
     pub(super) fn update(&self, old: &Value, new: &Value, managed: &mut Managed) -> FieldSet {
-        let compared = self.compare(old, new);
-        // With force nothing is contested.
-        let _ = take(&compared, managed, None, true);
-        self.reset.filter(&compared.modified.union(&compared.added))
+        let Comparison {
+            removed,
+            mut modified,
+            added,
+        } = self.compare(old, new);
+        modified.merge(added);
+        take_all(&modified, &removed, managed, None);
+        self.reset.filter(&modified)
     }
 
     /// Merges `config` into `live` as `applier`, whose previous fields it no longer names are removed unless others
@@ -101,26 +113,58 @@ fn take(
     let contested: Contested = managed
         .0
         .iter()
-        .filter(|(manager, _)| Some(*manager) != writer)
+        .filter(|(manager, _)| !force && Some(*manager) != writer)
         .map(|(manager, entry)| (manager.clone(), entry.set.intersection(&changed)))
         .filter(|(_, set)| !set.is_empty())
         .collect();
-    if !force && !contested.is_empty() {
+    if !contested.is_empty() {
         return Err(contested);
     }
-    for (_, entry) in managed
-        .0
-        .iter_mut()
-        .filter(|(manager, _)| Some(*manager) != writer)
-    {
-        entry.set = entry.set.difference(&changed).difference(&compared.removed);
-    }
-    managed.0.retain(|_, entry| !entry.set.is_empty());
+    take_all(&changed, &compared.removed, managed, writer);
     Ok(())
 }
 
+/// Takes from all but `writer` what was changed, contested or not.
+fn take_all(changed: &FieldSet, removed: &FieldSet, managed: &mut Managed, writer: Option<&Manager>) {
+    let others = managed
+        .0
+        .iter_mut()
+        .filter(|(manager, _)| Some(*manager) != writer);
+    for (_, entry) in others {
+        entry.set.subtract(changed);
+        entry.set.subtract(removed);
+    }
+    managed.0.retain(|_, entry| !entry.set.is_empty());
+}
+
+/// An object without the members that another has too, and without managedFields, which nobody owns.
+fn without_same(one: &Value, other: &Value) -> Value {
+    let Value::Object(members) = one else {
+        return one.clone();
+    };
+    let differing = members
+        .iter()
+        .filter(|(name, member)| other.get(name.as_str()) != Some(*member));
+    let kept = differing.map(|(name, member)| {
+        let member = match member {
+            Value::Object(metadata) if name == "metadata" => {
+                let kept = metadata.iter().filter(|(name, _)| *name != "managedFields");
+                kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
+            other => other.clone(),
+        };
+        (name.clone(), member)
+    });
+    kept.collect()
+}
+
 /// Fields that no entry names: they identify the object or are the server's.
-pub(super) fn never_owned() -> FieldSet {
+pub(super) fn never_owned() -> &'static FieldSet {
+    static NEVER_OWNED: LazyLock<FieldSet> = LazyLock::new(make_never_owned);
+    &NEVER_OWNED
+}
+
+fn make_never_owned() -> FieldSet {
     let metadata = [
         "name",
         "namespace",

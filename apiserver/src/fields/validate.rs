@@ -30,7 +30,11 @@ impl fmt::Display for ShapeErrors {
 }
 
 /// Checks `value`. Objects that are stored may have an item twice, those that are applied may not.
-pub(super) fn validate(info: &TypeInfo, value: &Value, duplicates: bool) -> Result<(), ShapeErrors> {
+pub(super) fn validate<'a>(
+    info: &'a TypeInfo,
+    value: &'a Value,
+    duplicates: bool,
+) -> Result<(), ShapeErrors> {
     let mut check = Check {
         info,
         duplicates,
@@ -48,17 +52,27 @@ pub(super) fn validate(info: &TypeInfo, value: &Value, duplicates: bool) -> Resu
 struct Check<'a> {
     info: &'a TypeInfo,
     duplicates: bool,
-    path: Vec<Element>,
+    path: Vec<Step<'a>>,
     errors: Vec<(String, String)>,
 }
 
-impl Check<'_> {
+/// A step of a path that is written out only if something is wrong there.
+enum Step<'a> {
+    Field(&'a str),
+    Item(Element),
+}
+
+impl<'a> Check<'a> {
     fn error(&mut self, message: impl Into<String>) {
-        let path = self.path.iter().map(ToString::to_string).collect();
+        let step = |step: &Step<'_>| match step {
+            Step::Field(name) => Element::Field((*name).to_owned()).to_string(),
+            Step::Item(element) => element.to_string(),
+        };
+        let path = self.path.iter().map(step).collect();
         self.errors.push((path, message.into()));
     }
 
-    fn value(&mut self, value: &Value, of: &TypeRef) {
+    fn value(&mut self, value: &'a Value, of: &TypeRef) {
         let atom = self.info.resolve(of).for_value(Some(value));
         if let Some(map) = &atom.map {
             self.map(map, value);
@@ -87,14 +101,14 @@ impl Check<'_> {
         self.error(format!("expected {expected}, got {got}"));
     }
 
-    fn map(&mut self, map: &Map, value: &Value) {
+    fn map(&mut self, map: &Map, value: &'a Value) {
         let members = match value {
             Value::Object(members) => members,
             Value::Null => return,
             other => return self.error(format!("expected map, got &{{{}}}", go_plain(other))),
         };
         for (key, member) in members {
-            self.path.push(Element::Field(key.clone()));
+            self.path.push(Step::Field(key));
             let of = map.type_of(key);
             match of {
                 Some(of) => self.value(member, of),
@@ -107,7 +121,7 @@ impl Check<'_> {
         }
     }
 
-    fn list(&mut self, list: &List, value: &Value) {
+    fn list(&mut self, list: &List, value: &'a Value) {
         let found = match value {
             Value::Array(found) => found,
             Value::Null => return,
@@ -123,10 +137,10 @@ impl Check<'_> {
                     Err(message) => return self.error(format!("element {index}: {message}")),
                 }
             };
-            if !seen.insert(element.clone()) && !self.duplicates {
+            if !self.duplicates && !seen.insert(element.clone()) {
                 self.error(format!("duplicate entries for key {element}"));
             }
-            self.path.push(element);
+            self.path.push(Step::Item(element));
             self.value(item, &list.element);
             self.path.pop();
         }

@@ -11,13 +11,28 @@ use serde_json::{Map, Value, json};
 pub(crate) use accept::{Form, Include, negotiate};
 
 use crate::convert;
-use crate::registry::Kind;
+use crate::registry::{Kind, Role};
+use crate::store::Stored;
 use crate::verbs::Answer;
 
 /// Writes an object with its apiVersion and kind, which are not stored with it.
 pub(crate) fn object(out: &mut Vec<u8>, kind: &Kind, value: &Value) {
     let value = convert::to_served(kind, value);
     with_type(out, &kind.api_version(), &kind.kind, &value);
+}
+
+/// Writes an object as it is stored, with its apiVersion and kind. What is stored is shown as it is, but for Events.
+pub(crate) fn stored(out: &mut Vec<u8>, kind: &Kind, stored: &Stored) {
+    if kind.role == Role::Event {
+        return object(out, kind, &stored.value());
+    }
+    json_to(out, &json!({"apiVersion": kind.api_version(), "kind": kind.kind}));
+    let text = stored.text();
+    if let Some(members) = text.strip_prefix(b"{").filter(|members| *members != b"}") {
+        out.pop();
+        out.push(b',');
+        out.extend_from_slice(members);
+    }
 }
 
 fn with_type(out: &mut Vec<u8>, api_version: &str, kind: &str, value: &Value) {
@@ -89,6 +104,13 @@ pub(crate) fn answer(out: &mut Vec<u8>, form: Form, answer: &Answer, now: Timest
             one(out, form, kind, value, now);
             *code
         }
+        Answer::Stored { kind, stored: found } => {
+            match form {
+                Form::Json => stored(out, kind, found),
+                form => one(out, form, kind, &found.value(), now),
+            }
+            200
+        }
         Answer::Plain { code, value } => {
             json_to(out, value);
             *code
@@ -110,9 +132,12 @@ pub(crate) fn answer(out: &mut Vec<u8>, form: Form, answer: &Answer, now: Timest
     }
 }
 
-fn items(out: &mut Vec<u8>, form: Form, kind: &Kind, items: &[Arc<Value>], meta: &Value, now: Timestamp) {
+fn items(out: &mut Vec<u8>, form: Form, kind: &Kind, items: &[Arc<Stored>], meta: &Value, now: Timestamp) {
     let (api_version, list_kind) = match form {
-        Form::Table(include) => return json_to(out, &table::table(kind, items, include, true, meta, now)),
+        Form::Table(include) => {
+            let items: Vec<Arc<Value>> = items.iter().map(|item| item.value()).collect();
+            return json_to(out, &table::table(kind, &items, include, true, meta, now));
+        }
         Form::Json => (kind.api_version(), kind.list_kind.as_str()),
         Form::Partial => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList"),
     };
@@ -127,10 +152,11 @@ fn items(out: &mut Vec<u8>, form: Form, kind: &Kind, items: &[Arc<Value>], meta:
             out.push(b',');
         }
         match form {
-            Form::Partial => json_to(out, &partial(item)),
+            Form::Partial => json_to(out, &partial(&item.value())),
             // Items of built-in kinds do not repeat what the list says.
-            _ if !kind.is_custom() => json_to(out, &convert::to_served(kind, item)),
-            _ => object(out, kind, item),
+            _ if kind.role == Role::Event => json_to(out, &convert::to_served(kind, &item.value())),
+            _ if !kind.is_custom() => out.extend_from_slice(&item.text()),
+            _ => stored(out, kind, item),
         }
     }
     out.extend_from_slice(b"]}");

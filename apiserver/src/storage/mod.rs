@@ -170,7 +170,7 @@ impl File {
             );
             let mut objects = transaction.open_table(OBJECTS)?;
             match record.object {
-                Some(object) => objects.insert(place, object.to_string().as_bytes())?,
+                Some(object) => objects.insert(place, &*object.text())?,
                 None => objects.remove(place)?,
             };
             transaction

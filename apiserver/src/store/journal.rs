@@ -1,10 +1,6 @@
 //! The seam to storage that outlives the process.
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
-use super::{Collection, Key};
+use super::{Collection, Key, Stored};
 
 /// One write, before it is acknowledged or seen by anybody.
 #[derive(Debug)]
@@ -16,7 +12,7 @@ pub struct Record<'a> {
     /// Which object.
     pub key: &'a Key,
     /// The object as written; none when it is deleted.
-    pub object: Option<&'a Arc<Value>>,
+    pub object: Option<&'a Stored>,
 }
 
 /// A write could not be made to last. It did not happen.

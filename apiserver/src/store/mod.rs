@@ -6,6 +6,7 @@
 
 mod journal;
 mod key;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,14 @@ use tokio::sync::watch;
 
 pub use journal::{Journal, JournalError, NoJournal, Record};
 pub use key::{Collection, Key};
+pub use stored::{Packer, Stored};
 
 use crate::object;
+
+/// Most bytes of text in the history of a collection, but for its last [`HISTORY_MIN`] changes.
+const HISTORY_BYTES_MAX: usize = 128 << 20;
+/// So many changes are kept whatever their size.
+const HISTORY_MIN: usize = 500;
 
 /// One write as a watcher may see it.
 #[derive(Debug, Clone)]
@@ -29,9 +36,9 @@ pub struct Change {
     /// Which object.
     pub key: Key,
     /// The object before the write, if there was one.
-    pub before: Option<Arc<Value>>,
+    pub before: Option<Arc<Stored>>,
     /// The object after it; of a deletion the last state, with the deletion's version.
-    pub object: Arc<Value>,
+    pub object: Arc<Stored>,
     /// Whether the object is gone by it.
     pub deleted: bool,
 }
@@ -42,7 +49,7 @@ pub struct Snapshot {
     /// The version of the whole store that this shows.
     pub version: u64,
     /// The objects, in the order of their keys.
-    pub objects: OrdMap<Key, Arc<Value>>,
+    pub objects: OrdMap<Key, Arc<Stored>>,
 }
 
 /// What was asked for lies before the history that is kept.
@@ -55,8 +62,10 @@ pub struct Compacted {
 }
 
 struct Objects {
-    live: OrdMap<Key, Arc<Value>>,
+    live: OrdMap<Key, Arc<Stored>>,
     log: VecDeque<Arc<Change>>,
+    /// Bytes of text that the log's objects have.
+    logged: usize,
     /// Changes up to and with this version are no longer in the log.
     compacted: u64,
     /// Version of the newest change that the log has forgotten.
@@ -69,6 +78,7 @@ impl Objects {
         Self {
             live: OrdMap::new(),
             log: VecDeque::new(),
+            logged: 0,
             compacted: 0,
             forgotten: 0,
             news: watch::Sender::new(0),
@@ -99,6 +109,7 @@ pub struct Store {
     /// How many changes of a collection the log keeps.
     history: usize,
     journal: Box<dyn Journal>,
+    packer: Packer,
 }
 
 impl Store {
@@ -109,6 +120,7 @@ impl Store {
             collections: HashMap::new(),
             history,
             journal,
+            packer: Packer::default(),
         }
     }
 
@@ -122,8 +134,11 @@ impl Store {
         let mut store = Self::new(history, journal);
         store.version = version.max(1);
         for (collection, key, value) in objects {
+            let stored = Arc::new(Stored::new(Arc::new(value)));
+            store.packer.keep(stored.clone(), &collection);
             let objects = store.collections.entry(collection).or_insert_with(Objects::new);
-            objects.live.insert(key, Arc::new(value));
+            objects.live.insert(key, stored);
+            store.packer.work();
             objects.compacted = store.version;
             objects.forgotten = store.version;
         }
@@ -137,7 +152,25 @@ impl Store {
 
     /// One object.
     pub fn get(&self, collection: &Collection, key: &Key) -> Option<Arc<Value>> {
+        let stored = self.collections.get(collection)?.live.get(key)?;
+        Some(self.packer.look(stored, collection))
+    }
+
+    /// One object as it is stored.
+    pub fn stored(&self, collection: &Collection, key: &Key) -> Option<Arc<Stored>> {
         self.collections.get(collection)?.live.get(key).cloned()
+    }
+
+    /// Whether there is such an object.
+    pub fn has(&self, collection: &Collection, key: &Key) -> bool {
+        self.collections
+            .get(collection)
+            .is_some_and(|objects| objects.live.contains_key(key))
+    }
+
+    /// What packs the versions that are not used. It has to be told to work, now and then.
+    pub fn packer(&self) -> Packer {
+        self.packer.clone()
     }
 
     /// How many objects a collection has.
@@ -248,13 +281,14 @@ impl Store {
         let version = self.version.saturating_add(1);
         object::set_meta(&mut value, "resourceVersion", version.to_string());
         let value = Arc::new(value);
+        let stored = Arc::new(Stored::new(value.clone()));
         self.journal.record(&Record {
             version,
             collection,
             key: &key,
-            object: Some(&value),
+            object: Some(&stored),
         })?;
-        self.commit(collection, version, key, value.clone(), false);
+        self.commit(collection, version, key, stored, false);
         Ok(value)
     }
 
@@ -282,12 +316,21 @@ impl Store {
             key,
             object: None,
         })?;
-        self.commit(collection, version, key.clone(), last.clone(), true);
+        let stored = Arc::new(Stored::new(last.clone()));
+        self.commit(collection, version, key.clone(), stored, true);
         Ok(last)
     }
 
-    fn commit(&mut self, collection: &Collection, version: u64, key: Key, object: Arc<Value>, deleted: bool) {
+    fn commit(
+        &mut self,
+        collection: &Collection,
+        version: u64,
+        key: Key,
+        object: Arc<Stored>,
+        deleted: bool,
+    ) {
         self.version = version;
+        self.packer.keep(object.clone(), collection);
         let objects = self
             .collections
             .entry(collection.clone())
@@ -297,6 +340,7 @@ impl Store {
         } else {
             objects.live.insert(key.clone(), object.clone())
         };
+        objects.logged = objects.logged.saturating_add(object.len());
         objects.log.push_back(Arc::new(Change {
             version,
             key,
@@ -304,8 +348,11 @@ impl Store {
             object,
             deleted,
         }));
-        while objects.log.len() > self.history {
+        while objects.log.len() > self.history
+            || (objects.logged > HISTORY_BYTES_MAX && objects.log.len() > HISTORY_MIN)
+        {
             if let Some(forgotten) = objects.log.pop_front() {
+                objects.logged = objects.logged.saturating_sub(forgotten.object.len());
                 objects.compacted = forgotten.version;
                 objects.forgotten = forgotten.version;
             }
@@ -318,8 +365,9 @@ impl Store {
         let version = version.min(self.version);
         for objects in self.collections.values_mut() {
             let kept = objects.log.partition_point(|change| change.version <= version);
-            if let Some(last) = objects.log.drain(..kept).next_back() {
-                objects.forgotten = last.version;
+            for forgotten in objects.log.drain(..kept) {
+                objects.forgotten = forgotten.version;
+                objects.logged = objects.logged.saturating_sub(forgotten.object.len());
             }
             objects.compacted = objects.compacted.max(version);
             objects.news.send_modify(|_| ());

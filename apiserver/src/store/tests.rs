@@ -20,7 +20,7 @@ fn contents(snapshot: &Snapshot) -> BTreeMap<String, u64> {
     snapshot
         .objects
         .iter()
-        .map(|(key, value)| (key.as_str().to_owned(), read(value)))
+        .map(|(key, stored)| (key.as_str().to_owned(), read(&stored.value())))
         .collect()
 }
 
@@ -170,7 +170,7 @@ proptest! {
                 if change.deleted {
                     followed.remove(change.key.as_str());
                 } else {
-                    followed.insert(change.key.as_str().to_owned(), change.object["content"].as_u64().unwrap());
+                    followed.insert(change.key.as_str().to_owned(), change.object.value()["content"].as_u64().unwrap());
                 }
             }
             prop_assert_eq!(followed, model.clone());

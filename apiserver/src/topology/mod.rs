@@ -8,7 +8,7 @@ mod builtin;
 mod openapi;
 mod zero;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub struct TypeInfo {
 
 /// Named types.
 #[derive(Debug, Default)]
-struct Types(BTreeMap<String, Atom>);
+struct Types(HashMap<String, Atom>);
 
 /// The forms that a value of one type may have. A type that says nothing of its form allows all three.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +150,7 @@ impl Atom {
     fn with_atomic(self, atomic: bool) -> Self {
         let Self { scalar, list, map } = self;
         let list = list.map(|list| {
-            if atomic {
+            if atomic && list.kind != ListKind::Atomic {
                 Arc::new(List {
                     kind: ListKind::Atomic,
                     ..List::clone(&list)
@@ -160,6 +160,9 @@ impl Atom {
             }
         });
         let map = map.map(|map| {
+            if map.atomic == atomic {
+                return map;
+            }
             Arc::new(Map {
                 atomic,
                 ..Map::clone(&map)

@@ -1,6 +1,6 @@
 //! Types from OpenAPI v3 schemas: the published extensions `x-kubernetes-list-type` and its relatives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map as Object, Value, json};
@@ -18,7 +18,7 @@ const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 impl Types {
     /// The types of `definitions`, by name.
     pub(super) fn from_definitions(definitions: &Object<String, Value>) -> Self {
-        let mut types: BTreeMap<String, Atom> = definitions
+        let mut types: HashMap<String, Atom> = definitions
             .iter()
             .map(|(name, schema)| (name.clone(), named(name, schema)))
             .collect();

@@ -49,6 +49,9 @@ impl TypeInfo {
 
     /// What a field holds that was never set, if anything.
     fn zero(&self, field: &Field) -> Option<Value> {
+        if field.default.is_none() && !field.required {
+            return None;
+        }
         let Atom { scalar, list, map } = self.resolve(&field.of);
         let is_struct = map.as_ref().is_some_and(|map| map.is_struct());
         if is_struct && field.default.as_ref().is_some_and(Value::is_object) {

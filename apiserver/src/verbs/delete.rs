@@ -14,6 +14,7 @@ use crate::request::{Call, Target};
 use crate::source::seconds;
 use crate::state::State;
 use crate::status::{self, Cause, Refusal};
+use crate::store::Stored;
 use crate::strategy;
 
 /// What happens to the objects that a deleted object owns.
@@ -169,8 +170,8 @@ pub(super) fn delete_collection(state: &mut State, target: &Target, call: &Call)
     let options = DeleteOptions::parse(call)?;
     let mut listed = list::select(state, target, call)?;
     for item in &mut listed.items {
-        match remove(state, &target.kind, &item.clone(), &options)? {
-            Deleted::Begun(value) | Deleted::Gone(value) => *item = value,
+        match remove(state, &target.kind, &item.value(), &options)? {
+            Deleted::Begun(value) | Deleted::Gone(value) => *item = Arc::new(Stored::new(value)),
         }
     }
     Ok(Answer::List(listed))

@@ -14,14 +14,14 @@ use crate::request::{Call, Target};
 use crate::selector::{Fields, Labels};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
-use crate::store::{Key, Snapshot};
+use crate::store::{Key, Snapshot, Stored};
 
 /// The objects that were asked for.
 pub(crate) struct List {
     /// The kind they are served as.
     pub(crate) kind: Arc<Kind>,
     /// The objects as stored.
-    pub(crate) items: Vec<Arc<Value>>,
+    pub(crate) items: Vec<Arc<Stored>>,
     /// The version of the list.
     pub(crate) version: u64,
     /// Where the next page begins; empty when this was the last.
@@ -57,10 +57,14 @@ impl Selection {
         })
     }
 
-    /// Whether an object is meant.
-    pub(crate) fn matches(&self, key: &Key, value: &Value) -> bool {
+    /// Whether an object is meant. It is decoded only if that depends on what is in it.
+    pub(crate) fn matches(&self, key: &Key, stored: &Stored) -> bool {
         (self.namespace.is_empty() || key.namespace() == self.namespace)
-            && self.labels.matches(value)
+            && (self.is_everything() || self.selects(&stored.value()))
+    }
+
+    fn selects(&self, value: &Value) -> bool {
+        self.labels.matches(value)
             && (self.fields.0.is_empty()
                 || self
                     .fields
@@ -77,7 +81,7 @@ impl Selection {
         &'a self,
         snapshot: &'a Snapshot,
         from: &str,
-    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Stored>)> {
         let prefix = if self.namespace.is_empty() {
             String::new()
         } else {
@@ -92,9 +96,7 @@ impl Selection {
                 Some(only) => key.as_str() == only,
                 None => key.as_str().starts_with(&prefix),
             })
-            .filter(|(key, value)| self.matches(key, value))
-            .collect::<Vec<_>>()
-            .into_iter()
+            .filter(|(key, stored)| self.matches(key, stored))
     }
 
     /// The one key that can match, if the selection says so.
@@ -123,7 +125,7 @@ pub(super) fn select(state: &State, target: &Target, call: &Call) -> Result<List
     let mut remaining = None;
     let mut selected = selection.select(&snapshot, &from);
     let mut last: Option<&Key> = None;
-    while let Some((key, value)) = selected.next() {
+    while let Some((key, stored)) = selected.next() {
         if limit > 0 && items.len() >= limit {
             next = last.map_or_else(String::new, |last| token(snapshot.version, last));
             remaining = selection
@@ -131,7 +133,7 @@ pub(super) fn select(state: &State, target: &Target, call: &Call) -> Result<List
                 .then(|| selected.count().saturating_add(1));
             break;
         }
-        items.push(value.clone());
+        items.push(stored.clone());
         last = Some(key);
     }
     Ok(List {

@@ -22,7 +22,7 @@ use crate::registry::{Kind, Role};
 use crate::request::{Call, Target};
 use crate::state::State;
 use crate::status::Refusal;
-use crate::store::Key;
+use crate::store::{Key, Stored};
 
 /// What a request is answered with, before it takes the form that was asked for.
 pub(crate) enum Answer {
@@ -34,6 +34,13 @@ pub(crate) enum Answer {
         kind: Arc<Kind>,
         /// The object as stored.
         value: Arc<Value>,
+    },
+    /// An object as it is stored, unread.
+    Stored {
+        /// The kind it is served as.
+        kind: Arc<Kind>,
+        /// The object.
+        stored: Arc<Stored>,
     },
     /// Any other object, with its own apiVersion and kind.
     Plain {
@@ -114,5 +121,10 @@ pub(crate) fn find(state: &State, target: &Target) -> Result<Arc<Value>, Refusal
 }
 
 fn get(state: &State, target: &Target) -> Result<Answer, Refusal> {
-    Ok(Answer::ok(&target.kind, find(state, target)?))
+    let key = Key::new(&target.namespace, &target.name);
+    let stored = state.store.stored(&target.kind.collection, &key);
+    Ok(Answer::Stored {
+        kind: target.kind.clone(),
+        stored: stored.ok_or_else(|| Refusal::not_found(&target.kind, &target.name))?,
+    })
 }

@@ -30,7 +30,7 @@ pub(super) fn patch(
     }
     let types = crate::topology::builtin(&kind.api_version(), &kind.kind);
     let old = find(state, target)?;
-    let mut current = crate::convert::to_served(kind, &old).into_owned();
+    let mut current = patchable(call, &crate::convert::to_served(kind, &old));
     body::add_type(kind, &mut current);
     let mut new = apply_to(call, &current, types.as_ref())?;
     let refuse = |misfit: &Misfit| {
@@ -38,7 +38,9 @@ pub(super) fn patch(
             STRATEGIC => misfit.converted(),
             _ => misfit.decoded(),
         };
-        Refusal::invalid_patch(&quoted(kind, call, &current, types.as_ref()), &why)
+        let mut whole = crate::convert::to_served(kind, &old).into_owned();
+        body::add_type(kind, &mut whole);
+        Refusal::invalid_patch(&quoted(kind, call, &whole, types.as_ref()), &why)
     };
     check_patched(kind, &new, &refuse)?;
     body::conform(kind, &mut new, &[], options.validation, &refuse, warnings)?;
@@ -47,6 +49,32 @@ pub(super) fn patch(
     warnings.extend(meta::warnings(kind, Some(&old), &new));
     let written = update::store(state, target, &old, new, &options, Writing::Update)?;
     Ok(Answer::ok(kind, written))
+}
+
+/// The object that a patch is applied to. Managed fields that the patch doesn't name are left out: they are most of many
+/// objects, and are worked out anew from those of the old one. A JSON patch may ask for the metadata as a whole.
+fn patchable(call: &Call, old: &Value) -> Value {
+    const NAME: &str = "managedFields";
+    let names = |body: &[u8]| body.windows(NAME.len()).any(|part| part == NAME.as_bytes());
+    let Value::Object(members) = old else {
+        return old.clone();
+    };
+    let by_paths = call.media_type() == "application/json-patch+json";
+    // an escape may hide the name
+    if by_paths || names(&call.body) || call.body.contains(&b'\\') {
+        return old.clone();
+    }
+    let kept = members.iter().map(|(name, member)| {
+        let member = match member {
+            Value::Object(metadata) if name == "metadata" => {
+                let kept = metadata.iter().filter(|(name, _)| *name != NAME);
+                kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
+            other => other.clone(),
+        };
+        (name.clone(), member)
+    });
+    kept.collect()
 }
 
 /// Server-side apply: creates the object, or merges the configuration into it.

@@ -62,10 +62,10 @@ fn class(state: &State, name: &str) -> Result<Class, String> {
         let default = all
             .objects
             .iter()
-            .map(|(_, class)| class)
+            .map(|(_, class)| class.value())
             .filter(|class| at(class, &["globalDefault"]) == Some(&Value::Bool(true)))
             .min_by_key(|class| number(class, &["value"]));
-        return Ok(default.map_or_else(|| builtin("", 0), |class| read(class)));
+        return Ok(default.map_or_else(|| builtin("", 0), |class| read(&class)));
     }
     if let Some(class) = state.store.get(&classes, &Key::new("", name)) {
         return Ok(read(&class));

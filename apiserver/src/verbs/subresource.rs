@@ -237,18 +237,18 @@ fn take_disruption(state: &mut State, pod: &Value, dry_run: bool) -> Result<(), 
         .store
         .snapshot(&Collection::new("policy", "poddisruptionbudgets"));
     let namespace = object::namespace(pod);
-    let selecting: Vec<&Arc<Value>> = budgets
+    let selecting: Vec<Arc<Value>> = budgets
         .objects
         .iter()
         .filter(|(key, _)| key.namespace() == namespace)
-        .map(|(_, budget)| budget)
+        .map(|(_, budget)| budget.value())
         .filter(|budget| {
             Labels::from_selector(at(budget, &["spec", "selector"])).is_some_and(|labels| labels.matches(pod))
         })
         .collect();
     let budget = match selecting.as_slice() {
         [] => return Ok(()),
-        [one] => *one,
+        [one] => one,
         _ => {
             let message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
             return Err(Refusal::internal(message));

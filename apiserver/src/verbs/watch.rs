@@ -13,7 +13,7 @@ use crate::registry::Kind;
 use crate::request::{Call, Target};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
-use crate::store::Change;
+use crate::store::{Change, Stored};
 
 /// Watches that name no timeout end after this and up to twice this time, in seconds.
 const TIMEOUT_SECONDS: u64 = 1800;
@@ -25,7 +25,7 @@ pub(crate) struct Start {
     /// What it shows of it.
     pub(crate) selection: Selection,
     /// Objects to show as added before any change.
-    pub(crate) initial: Vec<Arc<Value>>,
+    pub(crate) initial: Vec<Arc<Stored>>,
     /// Whether a bookmark marks the end of these.
     pub(crate) mark_initial_end: bool,
     /// Changes after this version are shown.
@@ -74,7 +74,7 @@ pub(super) fn start(state: &mut State, target: &Target, call: &Call) -> Result<A
     let initial = if wants_initial {
         selection
             .select(&snapshot, "")
-            .map(|(_, value)| value.clone())
+            .map(|(_, stored)| stored.clone())
             .collect()
     } else {
         Vec::new()
@@ -127,7 +127,7 @@ fn check_options(call: &Call) -> Result<(), Refusal> {
 
 impl Start {
     /// What a change is to this watch; nothing when it concerns only objects that are not selected.
-    pub(crate) fn event(&self, change: &Change) -> Option<(EventType, Arc<Value>)> {
+    pub(crate) fn event(&self, change: &Change) -> Option<(EventType, Arc<Stored>)> {
         let before = change
             .before
             .as_ref()
@@ -140,9 +140,9 @@ impl Start {
             (Some(_), false) if change.deleted => Some((EventType::Deleted, change.object.clone())),
             (Some(before), false) => {
                 // It left the selection: shown as it was while it was in it, with the version of the change.
-                let mut last = Value::clone(before);
+                let mut last = Value::clone(&before.value());
                 object::set_meta(&mut last, "resourceVersion", change.version.to_string());
-                Some((EventType::Deleted, Arc::new(last)))
+                Some((EventType::Deleted, Arc::new(Stored::new(Arc::new(last)))))
             }
         }
     }

@@ -137,6 +137,12 @@ async fn patches_of_three_kinds() {
         .await
         .unwrap();
     assert_eq!(patched.data["data"], json!({"x": "y", "z": "1"}));
+    let mut metadata = patched.metadata.clone();
+    assert!(metadata.managed_fields.take().is_some());
+    let operations = json!([{"op": "test", "path": "/metadata", "value": metadata}]);
+    let operations = Patch::Json::<()>(serde_json::from_value(operations).unwrap());
+    let differs = refusal(maps.patch("a", &params, &operations).await);
+    assert_eq!(differs.code, 422, "managed fields are part of the metadata");
     let pods = world.api("v1", "Pod");
     pods.create(&PostParams::default(), &pod("p", json!({})))
         .await

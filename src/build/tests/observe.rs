@@ -26,7 +26,7 @@ pub(super) fn seen(
     observe(&Observed {
         task: &task,
         definition: spec,
-        pod: &pod,
+        pod: &pod.into(),
         now: at(seconds),
     })
 }
@@ -102,7 +102,7 @@ fn task_6_a_pod_is_read_as_pending_running_or_stopped_and_nothing_between() {
         observe(&Observed {
             task,
             definition,
-            pod: &pod,
+            pod: &pod.into(),
             now,
         })
         .last_status
@@ -461,7 +461,7 @@ fn deletion_is_seen() {
         observe(&Observed {
             task: &task(),
             definition: &spec,
-            pod: &pod,
+            pod: &pod.into(),
             now: at(1)
         })
         .deleting

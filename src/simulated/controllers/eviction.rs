@@ -53,7 +53,7 @@ pub(crate) fn node_changed(world: &World, node: &Node, now: Timestamp, effects: 
 
 /// A Pod is new, or its tolerations differ.
 pub(crate) fn pod_changed(world: &World, pod: &Arc<Pod>, now: Timestamp, effects: &mut Effects) {
-    let node = world.nodes.get(pod.spec.node_name.as_str());
+    let node = world.nodes.get(pod.node_name.as_str());
     let is_going = pod.metadata.deletion_timestamp.is_some();
     let due = node
         .filter(|_| !is_going)
@@ -64,7 +64,7 @@ pub(crate) fn pod_changed(world: &World, pod: &Arc<Pod>, now: Timestamp, effects
 /// The time of a Pod is up: the condition first, then the deletion.
 pub(crate) fn due(world: &World, key: &Key, now: Timestamp, effects: &mut Effects) {
     let Some(pod) = world.pods.get(key) else { return };
-    let Some(node) = world.nodes.get(pod.spec.node_name.as_str()) else {
+    let Some(node) = world.nodes.get(pod.node_name.as_str()) else {
         return;
     };
     match deadline(node, pod, now) {
@@ -83,7 +83,7 @@ pub(crate) fn written(world: &World, target: &Target, outcome: &Outcome, effects
     if let (Target::PodMark(key), Outcome::Done(_)) = (target, outcome)
         && let Some(pod) = world.pods.get(key)
     {
-        let has_node = world.nodes.contains_key(pod.spec.node_name.as_str());
+        let has_node = world.nodes.contains_key(pod.node_name.as_str());
         delete(pod, !has_node, effects);
     }
 }

@@ -56,7 +56,7 @@ impl Garbage {
                 delete(pod, true, effects);
             }
         }
-        let Some(name) = Some(pod.spec.node_name.as_str()).filter(|name| !name.is_empty()) else {
+        let Some(name) = Some(pod.node_name.as_str()).filter(|name| !name.is_empty()) else {
             return;
         };
         match world.nodes.get(name) {

@@ -126,20 +126,20 @@ impl Kubelets {
         now: Timestamp,
         effects: &mut Effects,
     ) {
-        if pod.spec.node_name.is_empty() {
+        if pod.node_name.is_empty() {
             return;
         }
         let (key, uid): (Key, Uid) = (key_of(&pod.metadata), pod.metadata.uid.as_str().into());
         if let Some(other) = self.by_key.get(&key).filter(|other| **other != uid).cloned() {
             self.object_gone(&key, &other, now, effects);
         }
-        let Some(kubelet) = self.nodes.get(&*pod.spec.node_name) else {
+        let Some(kubelet) = self.nodes.get(&*pod.node_name) else {
             return;
         };
         let attends = kubelet.fault.is_none();
         let Some(local) = self.pods.get_mut(&uid) else {
             if attends {
-                let name: NodeName = pod.spec.node_name.as_str().into();
+                let name: NodeName = pod.node_name.as_str().into();
                 self.take_on(world, &name, pod, false, now, effects);
             }
             return;

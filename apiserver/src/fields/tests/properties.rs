@@ -169,7 +169,7 @@ proptest! {
         let new = super::object(&spec);
         let live = updated(None, new.clone(), "a", 1);
         let unowned = compare::field_set(&super::kind(), &new).difference(&owned(&live, "a"));
-        prop_assert!(unowned.difference(&never_owned()).paths().is_empty());
+        prop_assert!(unowned.difference(never_owned()).paths().is_empty());
         prop_assert_eq!(without_managed_fields(&live), new);
     }
 

@@ -1,0 +1,159 @@
+//! What of a change of an instance concerns those who plan.
+
+use crate::api::{ContainerInstance, EcsService};
+use crate::cache::convert;
+use crate::cache::store::key_of;
+use crate::domain::expr::Expression;
+use crate::domain::records::Reservation;
+use crate::plan::world::World;
+
+/// What is new of an instance to those who plan.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing: counts, conditions, what is known of a share.
+    Nothing,
+    /// Shares were added, for tasks of the services with these uids.
+    Taken(Vec<String>),
+    /// Something else.
+    Any,
+}
+
+impl News {
+    #[must_use]
+    pub(super) fn of(old: &ContainerInstance, new: &ContainerInstance) -> Self {
+        let asked = |object: &ContainerInstance| {
+            let meta = &object.metadata;
+            (
+                meta.uid.clone(),
+                meta.generation,
+                meta.deletion_timestamp.clone(),
+                meta.finalizers.clone(),
+            )
+        };
+        if old.spec != new.spec || asked(old) != asked(new) {
+            return Self::Any;
+        }
+        let (mut before, after) = (convert::instance(old), convert::instance(new));
+        before.version = after.version;
+        if before == after {
+            return Self::Nothing;
+        }
+        let same = |a: &Reservation, b: &Reservation| {
+            a.is_for(&b.namespace, &b.task) && a.amounts == b.amounts && a.service == b.service
+        };
+        let (held, entries) = (std::mem::take(&mut before.reservations), &after.reservations);
+        before.reservations.clone_from(entries);
+        let kept = held.len() <= entries.len() && held.iter().zip(entries).all(|(a, b)| same(a, b));
+        if before != after || !kept {
+            return Self::Any;
+        }
+        let added = entries.iter().skip(held.len());
+        let services: Vec<_> = added.map(|r| r.service.as_ref().map(|s| s.uid.clone())).collect();
+        match services.into_iter().collect::<Option<Vec<String>>>() {
+            Some(services) if services.is_empty() => Self::Nothing,
+            Some(services) => Self::Taken(services),
+            None => Self::Any,
+        }
+    }
+}
+
+/// Whether where the service's tasks may run depends on what else runs there: it or a definition it may use has
+/// expressions, or they cannot be read.
+#[must_use]
+pub(super) fn asks(world: &World, service: &EcsService) -> bool {
+    let (key, any) = (key_of(service), |rules: Option<&[Expression]>| {
+        rules.is_none_or(|rules| !rules.is_empty())
+    });
+    world.services.get(&key).is_none_or(|service| {
+        let used = service.deployments.iter().map(|d| d.task_definition.as_str());
+        let mut used = used.chain([service.requested_definition.as_str()]);
+        any(service.constraints.as_deref().ok())
+            || service.distinct_instance
+            || used.any(|reference| {
+                let definition = world.definition_in_use(&key.namespace, reference);
+                definition.is_some_and(|definition| any(definition.constraints.as_deref().ok()))
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::testing::{Scene, definition, replica};
+
+    fn instance(status: &Value) -> ContainerInstance {
+        serde_json::from_value(json!({
+            "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "ContainerInstance",
+            "metadata": { "name": "n1", "uid": "u" }, "spec": { "cluster": "default" }, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn share(task: &str, service: Option<&str>, uid: Option<&str>) -> Value {
+        let service = service.map(|name| json!({ "name": name, "uid": format!("uid-{name}") }));
+        json!({ "namespace": "ns", "task": task, "uid": uid, "service": service, "amounts": { "cpu": 1 }, "since": "" })
+    }
+
+    #[test]
+    fn counts_are_no_news_shares_that_are_added_are_their_services_and_all_else_is_everybodys() {
+        let of = |old: Value, new: Value| News::of(&instance(&old), &instance(&new));
+        let with = |shares: &[Value]| json!({ "status": "ACTIVE", "reservations": shares });
+        let (a, b) = (share("a", Some("web"), None), share("b", Some("job"), None));
+        let seen = share("a", Some("web"), Some("u1"));
+        let mut counted = with(std::slice::from_ref(&seen));
+        counted["runningTasksCount"] = 1.into();
+        assert_eq!(of(with(std::slice::from_ref(&a)), counted), News::Nothing);
+        let both = with(&[seen, b.clone()]);
+        let job = News::Taken(vec!["uid-job".to_owned()]);
+        assert_eq!(of(with(std::slice::from_ref(&a)), both.clone()), job);
+        assert_eq!(of(both, with(std::slice::from_ref(&a))), News::Any, "room");
+        assert_eq!(
+            of(with(std::slice::from_ref(&a)), with(&[b])),
+            News::Any,
+            "another's share"
+        );
+        assert_eq!(
+            of(with(&[]), with(&[share("c", None, None)])),
+            News::Any,
+            "nobody's task"
+        );
+        let mut draining = with(std::slice::from_ref(&a));
+        draining["status"] = "DRAINING".into();
+        assert_eq!(of(with(&[a]), draining.clone()), News::Any);
+        let mut deleted = instance(&draining);
+        deleted.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(
+            News::of(&instance(&draining), &deleted),
+            News::Any,
+            "to whoever lets it go"
+        );
+    }
+
+    #[test]
+    fn who_has_rules_asks_what_runs_on_an_instance() {
+        let asked = |constraint: Option<&str>, of_definition: Option<&str>| {
+            let rules = |text: Option<&str>| {
+                let parsed = text.map(|text| Expression::parse(text).unwrap());
+                Ok(parsed.into_iter().collect::<Vec<_>>())
+            };
+            let mut web = definition("web:1", 1, 1);
+            web.constraints = rules(of_definition);
+            let mut scene = Scene::new().definition(web).service(replica("web", "web:1", 1));
+            scene.edit_service("web", |service| service.constraints = rules(constraint));
+            let key = scene.get("web").key.clone();
+            let mut object: EcsService = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "EcsService",
+                "metadata": { "name": key.name }, "spec": { "taskDefinition": "web:1" },
+            }))
+            .unwrap();
+            object.metadata.namespace = Some(key.namespace);
+            asks(&scene.world, &object)
+        };
+        let rule = Some("task:group == service:x");
+        assert!(!asked(None, None));
+        assert!(asked(rule, None) && asked(None, rule));
+    }
+}
