@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 /// Whom the installed operator is to the API server.
@@ -15,10 +14,8 @@ const OPERATOR: &str = "system:serviceaccount:ecs-operator:ecs-operator";
 pub(crate) struct Write {
     /// As in `create tasks` or `patch containerinstances/status`.
     pub(crate) what: String,
-    /// Name of the object, where the request says it.
-    pub(crate) name: String,
     /// When the API server received it.
-    pub(crate) received: Timestamp,
+    pub(crate) received: String,
 }
 
 /// A place in the audit log.
@@ -47,7 +44,7 @@ impl AuditLog {
         // the last line may not be there whole yet
         let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         let mut writes: Vec<Write> = events.filter_map(|event| write_of(&event, namespace)).collect();
-        writes.sort_by_key(|write| write.received);
+        writes.sort_by(|a, b| a.received.cmp(&b.received));
         writes
     }
 }
@@ -62,10 +59,9 @@ fn write_of(event: &Value, namespace: &str) -> Option<Write> {
         && !matches!(resource, "leases" | "events")
         && text("/objectRef/namespace").is_none_or(|of| of == namespace);
     let part = text("/objectRef/subresource").map_or(String::new(), |part| format!("/{part}"));
-    counts.then_some(Write {
+    counts.then(|| Write {
         what: format!("{verb} {resource}{part}"),
-        name: text("/objectRef/name").unwrap_or_default().to_owned(),
-        received: text("/requestReceivedTimestamp")?.parse().ok()?,
+        received: text("/requestReceivedTimestamp").unwrap_or_default().to_owned(),
     })
 }
 
