@@ -154,7 +154,7 @@ def audit_lines():
     with open(os.environ["ECS_AUDIT_LOG"]) as log:
         for line in log:
             event = json.loads(line)
-            if event["user"]["username"] == OPERATOR and event["stage"] == "ResponseComplete":
+            if event["user"].get("username") == OPERATOR and event["stage"] == "ResponseComplete":
                 yield event
 
 

@@ -54,7 +54,8 @@ def requests(log):
         target = event.get("objectRef") or {}
         if target.get("apiGroup") == "rbac.authorization.k8s.io" and event["verb"] in ("create", "delete"):
             installed = event["verb"] == "create"
-        if event["user"]["username"] != OPERATOR or "resource" not in target:
+        # whoever could not say who it is has no name
+        if event["user"].get("username") != OPERATOR or "resource" not in target:
             continue
         resource = target["resource"] + ("/" + target["subresource"] if target.get("subresource") else "")
         refused = event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"

@@ -1,12 +1,13 @@
 //! What a start costs the API server: 2 + 1/k + 1/m writes a task until its Pod exists, with k tasks of the m on each
 //! instance, and at most 2 more to mirror its start.
 
-use ecs_operator::api::EcsService;
+use ecs_operator::api::{EcsService, LastStatus};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::support::Scenario;
 use crate::support::audit_log::{AuditLog, tally};
 use crate::support::operator::Setting;
+use crate::support::{Scenario, eventually, last, placed_on};
 
 /// Tasks of the service put on each instance at once.
 const PER_INSTANCE: usize = 4;
@@ -14,9 +15,34 @@ const PATCH_TASK: &str = "patch tasks/status";
 /// Counts of the whole cluster, said when there is time: no Pod waits for that.
 const PATCH_CLUSTER: &str = "patch ecsclusters/status";
 
+/// Waits until every instance counts the tasks that run there, so that no such write is due any more.
+async fn counted(scenario: &Scenario) {
+    eventually("every instance's counts are those of its tasks", 30, || async {
+        let tasks = scenario.all_tasks().await;
+        let running = |name: &str| {
+            let here = tasks.iter().filter(|task| placed_on(task) == name);
+            here.filter(|task| last(task) == LastStatus::Running).count()
+        };
+        let instances = scenario.instances().await;
+        for instance in &instances {
+            let (name, status) = (instance.name_any(), instance.status.clone().unwrap_or_default());
+            let (says, run) = (status.running_tasks_count, running(&name));
+            if usize::try_from(says) != Ok(run) || status.pending_tasks_count != 0 {
+                return Err(format!(
+                    "{name}: {says} and {} pending; {run} run",
+                    status.pending_tasks_count
+                ));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// Lets a service at rest start `count` tasks by a change of its spec, and checks the writes that this took.
 async fn measure(scenario: &Scenario, service: &str, change: Value, count: usize, per_instance: usize) {
     let before = scenario.tasks(service).await.len();
+    counted(scenario).await;
     let log = AuditLog::now("counting writes").unwrap();
     scenario
         .patch::<EcsService>(service, json!({ "spec": change }))

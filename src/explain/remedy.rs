@@ -16,6 +16,8 @@ use crate::plan::{self, Prospect, Verdict};
 
 /// Most changes of a remedy: the checks of the chain, and a few constraints and resources.
 const CHANGES_MAX: usize = 12;
+/// Most steps on the way to it: room that is made may be a daemon's, so the same amount can come several times.
+const STEPS_MAX: usize = 48;
 
 /// Times that a remedy is made smaller.
 const ROUNDS_MAX: u32 = 4;
@@ -98,9 +100,12 @@ pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<R
     let begin = alone(world, subject, &prospect.deployments);
     let mut small = begin.clone();
     let mut made: Vec<Change> = Vec::new();
-    while made.len() < CHANGES_MAX {
+    for _ in 0..STEPS_MAX {
         let rejection = match ask(&small, subject)? {
-            Verdict::Fits => return Some(Remedy(pruned(&begin, joined(made), subject))),
+            Verdict::Fits => {
+                let changes = pruned(&begin, joined(made), subject);
+                return (changes.len() <= CHANGES_MAX).then_some(Remedy(changes));
+            }
             Verdict::Taken => return None,
             Verdict::Rejected(rejection) => rejection,
         };

@@ -143,3 +143,70 @@ async fn list_kind(client: &Client, kind: &str, plural: &str, objects: &mut Obje
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A cluster that answers each path with a code and a body.
+    fn cluster(answer: fn(&str) -> (u16, Value)) -> Cluster {
+        let service = tower::service_fn(move |request: Request<Body>| async move {
+            assert_eq!(request.method(), http::Method::GET, "only GETs are sent");
+            let path = request.uri().to_string();
+            let (code, body) = answer(&path);
+            let body = Body::from(body.to_string().into_bytes());
+            Response::builder().status(code).body(body)
+        });
+        Cluster {
+            client: Client::new(service, "default"),
+            namespace: "default".to_owned(),
+        }
+    }
+
+    fn status(code: u16, text: &str) -> (u16, Value) {
+        let reason = if code == 403 { "Forbidden" } else { "NotFound" };
+        let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": text,
+            "reason": reason, "code": code });
+        (code, body)
+    }
+
+    #[tokio::test]
+    async fn lists_go_page_by_page_and_what_can_be_done_without_is_left_out() {
+        let objects = list(&cluster(|path| match path {
+            p if p.contains("/pods") => status(403, "pods is forbidden"),
+            p if p.contains("/ecsclusters") && p.contains("continue=next") => (
+                200,
+                json!({ "items": [{ "metadata": { "name": "b" }, "spec": {} }] }),
+            ),
+            p if p.contains("/ecsclusters") => {
+                let items = json!([{ "metadata": { "name": "a" }, "spec": {} }]);
+                (200, json!({ "metadata": { "continue": "next" }, "items": items }))
+            }
+            _ => (200, json!({ "items": [] })),
+        }))
+        .await
+        .unwrap();
+        assert_eq!(
+            (objects.cache.clusters.len(), objects.ours, objects.live),
+            (2, 2, true)
+        );
+        assert_eq!(objects.missing, [("pods", "pods is forbidden".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_allowed_or_not_installed_is_said_with_what_it_takes() {
+        let refused = list(&cluster(|_| status(403, "who are you"))).await;
+        let said = format!("{:#}", refused.unwrap_err());
+        assert!(
+            said.starts_with("not allowed to list ecsclusters: who are you. It takes the right to list"),
+            "{said}"
+        );
+        let bare = list(&cluster(|_| status(404, "page not found"))).await;
+        let said = format!("{:#}", bare.unwrap_err());
+        assert!(said.contains("definitions are not installed"), "{said}");
+    }
+}

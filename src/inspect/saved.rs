@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::objects::{KINDS, Objects};
+use crate::local::manifests;
 
 /// Reads a snapshot: a file, all `.json`, `.yaml` and `.yml` files of a directory, or the standard input (`-`).
 pub(super) fn read(path: &Path) -> anyhow::Result<Objects> {
@@ -42,7 +43,7 @@ pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<(String, Vec<Value>)>
         )]);
     }
     let files = if path.is_dir() {
-        files(path)?
+        manifests::files(path)?
     } else {
         vec![path.to_owned()]
     };
@@ -58,21 +59,6 @@ pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<(String, Vec<Value>)>
         found.push((name, documents));
     }
     Ok(found)
-}
-
-fn files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let shown = directory.display();
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?;
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<std::io::Result<_>>()
-        .with_context(|| format!("cannot read {shown}"))?;
-    paths.retain(|path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        path.is_file() && extension.is_some_and(|e| ["yaml", "yml", "json"].contains(&e))
-    });
-    paths.sort();
-    Ok(paths)
 }
 
 /// The documents of one text: JSON values one after the other, or YAML.

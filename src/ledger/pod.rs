@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{debug, info};
 
 use super::fence::AUTHORISATION;
@@ -174,34 +174,36 @@ impl Ledger {
             })
     }
 
+    /// Changes a Pod's metadata, if it is still the one and the version that was seen.
+    async fn patch_pod(&self, pod: &Pod, mut metadata: BTreeMap<&str, Value>) -> Outcome<Pod> {
+        metadata.insert("uid", json!(pod.uid()));
+        metadata.insert("resourceVersion", json!(pod.resource_version()));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = self.pods(&pod.namespace().unwrap_or_default());
+        let change = Patch::Merge(json!({ "metadata": metadata }));
+        self.send("pod", api.patch(&pod.name_any(), &params, &change))
+            .await
+    }
+
     /// Puts labels of ours and the owner back that a Pod has lost, and says on it whether its task is protected; what others wrote is
     /// theirs. Nothing is written while nothing differs. (DAEMON-43, DAEMON-44, PROT-1)
     pub async fn mark_pod(&self, task: &Task, pod: &Pod) -> Outcome<()> {
         let Some(marks) = build::marks(task, pod) else {
             return Outcome::Applied(());
         };
-        let mut metadata = BTreeMap::from([
-            ("uid", json!(pod.uid())),
-            ("resourceVersion", json!(pod.resource_version())),
-        ]);
+        let mut change = BTreeMap::new();
         for (member, changed) in [("labels", &marks.labels), ("annotations", &marks.annotations)] {
             if !changed.is_empty() {
-                metadata.insert(member, json!(changed));
+                change.insert(member, json!(changed));
             }
         }
         if let Some(owner) = &marks.owner {
-            metadata.insert("ownerReferences", json!([owner]));
+            change.insert("ownerReferences", json!([owner]));
         }
-        let change = json!({ "metadata": metadata });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let api = self.pods(&pod.namespace().unwrap_or_default());
-        let name = pod.name_any();
-        let outcome = self
-            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
-            .await;
+        let (name, outcome) = (pod.name_any(), self.patch_pod(pod, change).await);
         outcome.map(|answer| {
             info!(task = %key_of(task), pod = name, ?marks, "put right what the Pod says of its task");
             self.cache.pods.put(answer);
@@ -220,19 +222,12 @@ impl Ledger {
             return Outcome::Applied(());
         }
         let labels: BTreeMap<&String, Option<()>> = copied.iter().map(|label| (*label, None)).collect();
-        let change = json!({ "metadata": {
-            "uid": pod.uid(), "resourceVersion": pod.resource_version(), "labels": labels, "annotations": marks,
-            "finalizers": left,
-        } });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let api = self.pods(&pod.namespace().unwrap_or_default());
-        let name = pod.name_any();
-        let outcome = self
-            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
-            .await;
+        let change = BTreeMap::from([
+            ("labels", json!(labels)),
+            ("annotations", json!(marks)),
+            ("finalizers", json!(left)),
+        ]);
+        let (name, outcome) = (pod.name_any(), self.patch_pod(pod, change).await);
         outcome.map(|answer| {
             info!(
                 pod = name,
@@ -253,18 +248,8 @@ impl Ledger {
             return Outcome::Applied(());
         }
         let left: Vec<&String> = held.iter().filter(|f| *f != finalizers::POD).collect();
-        let change = json!({
-            "metadata": { "uid": pod.uid(), "resourceVersion": pod.resource_version(), "finalizers": left },
-        });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let api = self.pods(&pod.namespace().unwrap_or_default());
-        let name = pod.name_any();
-        let outcome = self
-            .send("pod", api.patch(&name, &params, &Patch::Merge(change)))
-            .await;
+        let change = BTreeMap::from([("finalizers", json!(left))]);
+        let (name, outcome) = (pod.name_any(), self.patch_pod(pod, change).await);
         match outcome {
             Outcome::Applied(answer) => {
                 if answer.meta().deletion_timestamp.is_none() {

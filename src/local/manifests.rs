@@ -51,23 +51,28 @@ impl Manifest {
     }
 }
 
-/// Everything in a directory's `.yaml`, `.yml` and `.json` files, in the order of their names. All is read before anything
-/// is applied.
-pub(super) fn read(directory: &Path) -> anyhow::Result<Vec<Manifest>> {
+/// The `.yaml`, `.yml` and `.json` files of a directory, sorted by name.
+pub(crate) fn files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = directory.display();
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?;
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<_>>()
         .with_context(|| format!("cannot read {shown}"))?;
-    let wanted = |path: &PathBuf| {
+    paths.retain(|path| {
         let extension = path.extension().and_then(|e| e.to_str());
         path.is_file() && extension.is_some_and(|e| ["yaml", "yml", "json"].contains(&e))
-    };
-    paths.retain(wanted);
+    });
     paths.sort();
+    Ok(paths)
+}
+
+/// Everything in a directory's `.yaml`, `.yml` and `.json` files, in the order of their names. All is read before anything
+/// is applied.
+pub(super) fn read(directory: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let shown = directory.display();
     let mut manifests = Vec::new();
-    for path in paths {
+    for path in files(directory)? {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         manifests.extend(parse(&path.display().to_string(), &text)?);
     }
