@@ -10,7 +10,7 @@ use super::protection::is_mark;
 use crate::domain::resources::Resources;
 
 /// A Pod as it is read.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "core::Pod")]
 pub struct Pod {
     /// Metadata, without managed fields, and of annotations those of protection.

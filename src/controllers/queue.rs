@@ -45,7 +45,10 @@ impl Action {
     /// The same, but not later than after this time.
     #[must_use]
     pub fn within(self, longest: Duration) -> Self {
-        Self(Some(self.0.map_or(longest, |after| after.min(longest))))
+        Self {
+            after: Some(self.after.map_or(longest, |after| after.min(longest))),
+            ..self
+        }
     }
 
     /// Not before something asks for it.

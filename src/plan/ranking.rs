@@ -115,10 +115,9 @@ impl Ranking {
         }
     }
 
-    /// The best of the candidates to start on: least counted, then least left, then drawn. The same as [`Board::best`],
-    /// said plainly.
-    #[cfg(test)]
-    fn best<T>(
+    /// The best of the candidates to start on: least counted, then least left, then drawn. [`Board::best`] is the same
+    /// for many choices one after the other. (STRAT-10, PLACE-8)
+    pub(super) fn best<T>(
         &self,
         candidates: Vec<T>,
         place: impl Fn(&T) -> (&Instance, &Resources),
