@@ -112,7 +112,8 @@ fn take<K>(store: &Store<K>, object: Value) -> anyhow::Result<()>
 where
     K: kube::Resource + serde::de::DeserializeOwned,
 {
-    store.put(serde_json::from_value(object)?);
+    // a manifest changes an object whose version stays
+    store.heard(serde_json::from_value(object)?);
     Ok(())
 }
 
