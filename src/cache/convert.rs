@@ -23,6 +23,9 @@ use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Service, Strateg
 /// Largest number of tasks of a service. (QUOTA-4)
 const DESIRED_COUNT_MAX: i64 = 5000;
 
+/// Field of a spread over zones, and how constraints speak of them. (AZ-2, AZ-3)
+const BY_ZONE: &str = "attribute:ecs.availability-zone";
+
 fn created_at<K: kube::Resource>(object: &K) -> Timestamp {
     object
         .meta()
@@ -174,6 +177,24 @@ pub(super) fn strategy(wanted: &PlacementStrategy) -> Option<Strategy> {
     })
 }
 
+/// Whether running tasks are moved between zones: unless switched off, where the service allows it. (AZ-1 to AZ-3)
+fn rebalancing(spec: &api::EcsServiceSpec) -> bool {
+    let percent = spec
+        .deployment_configuration
+        .as_ref()
+        .and_then(|c| c.maximum_percent);
+    let by_zone = |wanted: &PlacementStrategy| {
+        wanted.type_ == PlacementStrategyType::Spread && wanted.field.as_deref() == Some(BY_ZONE)
+    };
+    let about_zones =
+        |c: &api::PlacementConstraint| c.expression.as_ref().is_some_and(|text| text.contains(BY_ZONE));
+    spec.availability_zone_rebalancing != Some(api::AvailabilityZoneRebalancing::Disabled)
+        && spec.scheduling_strategy == SchedulingStrategy::Replica
+        && percent.is_none_or(|percent| percent > 100)
+        && spec.placement_strategy.first().is_none_or(by_zone)
+        && !spec.placement_constraints.iter().any(about_zones)
+}
+
 /// A circuit breaker with ECS's defaults for what it does not say. (CB-1, CB-3)
 fn circuit_breaker(wanted: &api::DeploymentCircuitBreaker) -> CircuitBreaker {
     CircuitBreaker {
@@ -223,6 +244,7 @@ pub fn service(object: &api::EcsService) -> Service {
         constraints: expressions(&spec.placement_constraints),
         distinct_instance: spec.placement_constraints.iter().any(distinct),
         strategies: spec.placement_strategy.iter().filter_map(strategy).collect(),
+        rebalancing: rebalancing(spec),
         deployments: status.deployments,
         history: status.service_deployments,
         allocations: status.allocations,

@@ -306,6 +306,7 @@ fn words(message: &str) -> (&'static str, &'static str) {
         ("deployment completed", "DeploymentCompleted", "Deploy"),
         ("deployment failed", "DeploymentFailed", "Deploy"),
         ("rolling back", "DeploymentRollback", "Deploy"),
+        ("AZ balanced", "AvailabilityZoneRebalancing", "Rebalance"),
         ("unable to place", "TaskPlacementFailure", "Place"),
         ("unable to stop or start", "DeploymentBlocked", "Deploy"),
         ("unable to consistently start", "TaskStartImpaired", "Start"),
@@ -377,6 +378,7 @@ mod tests {
                 id: "a".to_owned(),
                 deployment: "ecs-svc/1".to_owned(),
                 created_at: String::new(),
+                availability_zone: None,
             }];
         });
         let done = |given_up: bool| {

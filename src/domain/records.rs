@@ -308,6 +308,9 @@ pub struct Allocation {
     pub deployment: String,
     /// When it was given out (RFC 3339).
     pub created_at: String,
+    /// Zone that it is started in so that one elsewhere may stop. (AZ-4)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
 }
 
 /// A task decided to stop.
@@ -325,6 +328,9 @@ pub struct StopMark {
     pub task_version: String,
     /// Reason given to the Task. (TASK-13)
     pub reason: String,
+    /// Zone that it leaves, for one was started elsewhere. (AZ-4)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
 }
 
 /// Why an instance could not take a task. (FAIL)

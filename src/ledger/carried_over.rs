@@ -26,6 +26,7 @@ pub fn carried_over(world: &World, service: &Service) -> Vec<Stop> {
             uid: mark.uid.clone(),
             version: mark.task_version.clone(),
             reason: mark.reason.clone(),
+            availability_zone: mark.availability_zone.clone(),
         })
         .filter(|stop| !waits(&stop.task))
         .collect()
@@ -52,6 +53,7 @@ mod tests {
             uid: task.uid.clone(),
             task_version: task.version.to_string(),
             reason: "why".to_owned(),
+            availability_zone: None,
         }];
         let stops = carried_over(&scene.world, &service);
         assert_eq!(
@@ -107,6 +109,7 @@ mod tests {
             id: "t9".to_owned(),
             deployment: "d".to_owned(),
             created_at: String::new(),
+            availability_zone: None,
         };
         service.allocations = vec![allocation];
         service.stopping = vec![StopMark {
@@ -114,6 +117,7 @@ mod tests {
             uid: String::new(),
             task_version: String::new(),
             reason: "why".to_owned(),
+            availability_zone: None,
         }];
         let stops = carried_over(&scene.world, &service);
         assert!(stops.iter().all(|s| s.task.name == "t9" && s.uid.is_empty()));

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::Ledger;
 use super::carried_over::carried_over;
+use super::events::Moves;
 use super::fence::{AUTHORISATION, FRESH};
 use super::instance::{Ask, Denied};
 use super::mirror::counts_only;
@@ -113,7 +114,8 @@ impl Ledger {
         ) else {
             return;
         };
-        let (next, said) = next_status(&world, &object, &current, plan, placed, &report.started);
+        let started = Moves::new(report.started.iter().map(|id| (None, id.clone())));
+        let (next, said) = next_status(&world, &object, &current, plan, placed, &started);
         let before = object.status.clone().unwrap_or_default();
         report.put_off = self.put_off_counts(&current, next != before && counts_only(&before, &next));
         if next == before || report.put_off.is_some() {

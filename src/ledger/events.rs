@@ -1,5 +1,7 @@
 //! Events of a service in ECS's words: which a planning write adds to its status. (EVT)
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::task::REASON_MAX;
@@ -15,18 +17,69 @@ const REPEAT_SECONDS: i64 = 6 * 3600;
 /// How the text begins that says what the user has to change.
 pub const STALLED: &str = "is stalled";
 
+/// Tasks that started or stopped, by the zone if they did so for the balance of zones. (AZ-4)
+#[derive(Clone, Debug, Default)]
+pub struct Moves(BTreeMap<Option<String>, Vec<String>>);
+
+impl Moves {
+    /// From zones and ids.
+    pub fn new(tasks: impl IntoIterator<Item = (Option<String>, String)>) -> Self {
+        let mut moves = Self::default();
+        for (zone, id) in tasks {
+            moves.0.entry(zone).or_default().push(id);
+        }
+        moves
+    }
+
+    /// Whether the task is one of them.
+    #[must_use]
+    pub fn any(&self, id: &str) -> bool {
+        self.0.values().flatten().any(|other| other == id)
+    }
+
+    /// EVT-10 for tasks that exist; EVT-8 for those started in a zone for the balance.
+    fn started(&self, service: &str) -> impl Iterator<Item = String> {
+        self.0.iter().map(move |(zone, ids)| match zone {
+            Some(zone) => {
+                let (count, list) = (ids.len(), ids.join(", "));
+                format!("{service} has started {count} tasks in {zone} to AZ Rebalance: {list}.")
+            }
+            None => format!("has started {} tasks: {}.", ids.len(), in_brackets(ids)),
+        })
+    }
+
+    /// EVT-11 for tasks told to stop in a pass; EVT-8 for those that leave a zone for the balance.
+    fn stopped(&self, service: &str) -> impl Iterator<Item = String> {
+        self.0.iter().map(move |(zone, ids)| match zone {
+            Some(zone) => {
+                let (count, list) = (ids.len(), ids.join(", "));
+                format!(
+                    "{service} has stopped {count} running tasks in {zone} due to AZ rebalancing: {list}."
+                )
+            }
+            None => format!("has stopped {} running tasks: {}.", ids.len(), in_brackets(ids)),
+        })
+    }
+}
+
+fn in_brackets(ids: &[String]) -> String {
+    let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
+    list.join(" ")
+}
+
 /// Event texts of a planning write in the order in which things happened: what was stopped, what was started, what the
 /// plan says. That tasks find no place is said only if `settled`: while others are on their way in either direction, it is said
 /// after them, for a start or stop told later would end its suppression. (EVT-2)
 #[must_use]
-pub fn texts(plan: &ServicePlan, started: &[String], stopped: &[String], settled: bool) -> Vec<String> {
-    let mut texts = Vec::new();
-    if !stopped.is_empty() {
-        texts.push(stopped_text(stopped));
-    }
-    if !started.is_empty() {
-        texts.push(started_text(started));
-    }
+pub fn texts(
+    service: &str,
+    plan: &ServicePlan,
+    started: &Moves,
+    stopped: &Moves,
+    settled: bool,
+) -> Vec<String> {
+    let mut texts: Vec<String> = stopped.stopped(service).collect();
+    texts.extend(started.started(service));
     let now = |text: &&String| settled || !text.starts_with(UNPLACED);
     texts.extend(plan.events.iter().filter(now).cloned());
     if let Some(why) = &plan.stalled
@@ -37,40 +90,34 @@ pub fn texts(plan: &ServicePlan, started: &[String], stopped: &[String], settled
     texts
 }
 
-/// EVT-10 for tasks that exist.
-#[must_use]
-fn started_text(ids: &[String]) -> String {
-    let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
-    format!("has started {} tasks: {}.", ids.len(), list.join(" "))
-}
-
-/// EVT-11 for the tasks told to stop in a pass.
-#[must_use]
-fn stopped_text(ids: &[String]) -> String {
-    let list: Vec<String> = ids.iter().map(|id| format!("(task {id})")).collect();
-    format!("has stopped {} running tasks: {}.", ids.len(), list.join(" "))
+/// What is written: most of ECS's texts begin with the service, those of rebalancing name it themselves. (EVT-4, EVT-8)
+fn message(name: &str, text: &str) -> String {
+    let whole = text.starts_with("service (") || text.starts_with(&format!("{name} has "));
+    let message = if whole {
+        text.to_owned()
+    } else {
+        format!("(service {name}) {text}")
+    };
+    message.chars().take(REASON_MAX).collect()
 }
 
 /// Adds event texts, newest first, leaving out what was said before and whose cause has not gone. (EVT-1, EVT-2)
 pub fn add(events: &mut Vec<ServiceEvent>, name: &str, texts: &[String], now: Timestamp) -> Vec<String> {
     let mut said = Vec::new();
     for text in texts {
-        let message: String = format!("(service {name}) {text}")
-            .chars()
-            .take(REASON_MAX)
-            .collect();
-        let repeats = !text.starts_with("has started ") && !text.starts_with("has stopped ");
+        let message = message(name, text);
+        let moves = |message: &str| message.contains(" has started ") || message.contains(" has stopped ");
         // a start or stop since then means that the cause had gone
         let still = events
             .iter()
-            .take_while(|e| !e.message.contains(") has started ") && !e.message.contains(") has stopped "))
+            .take_while(|e| !moves(&e.message))
             .find(|e| e.message == message);
         let recent = still.is_some_and(|e| {
             e.created_at
                 .parse::<Timestamp>()
                 .is_ok_and(|at| now.duration_since(at).as_secs() < REPEAT_SECONDS)
         });
-        if repeats && recent {
+        if recent && !moves(&message) {
             continue;
         }
         events.insert(
@@ -103,7 +150,7 @@ mod tests {
                 events: events.iter().map(ToString::to_string).collect(),
                 ..ServicePlan::default()
             };
-            texts(&plan, &[], &[], true)
+            texts("web", &plan, &Moves::default(), &Moves::default(), true)
         };
         assert_eq!(stalled(&[]), ["is stalled: The service was unable"]);
         assert_eq!(stalled(&["was unable"]), ["was unable"]);
@@ -153,15 +200,49 @@ mod tests {
 
     #[test]
     fn ids_stand_in_parentheses_one_space_apart_and_the_plural_stays_evt_4_evt_9_evt_10_evt_11() {
-        let ids = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        let plan = ServicePlan::default();
         assert_eq!(
-            texts(&plan, &ids(&["a", "b"]), &ids(&["c"]), true),
+            told(&[(None, "a"), (None, "b")], &[(None, "c")]),
             [
                 "has stopped 1 running tasks: (task c).",
                 "has started 2 tasks: (task a) (task b)."
             ]
         );
+    }
+
+    fn told(started: &[(Option<&str>, &str)], stopped: &[(Option<&str>, &str)]) -> Vec<String> {
+        let moves = |tasks: &[(Option<&str>, &str)]| {
+            let tasks = tasks.iter();
+            Moves::new(tasks.map(|(zone, id)| (zone.map(ToOwned::to_owned), (*id).to_owned())))
+        };
+        texts(
+            "web",
+            &ServicePlan::default(),
+            &moves(started),
+            &moves(stopped),
+            true,
+        )
+    }
+
+    #[test]
+    fn moves_between_zones_have_texts_of_their_own_that_end_suppression_too_evt_8() {
+        let said = told(
+            &[(Some("a"), "1"), (None, "2"), (Some("a"), "3"), (Some("b"), "4")],
+            &[(Some("c"), "5")],
+        );
+        assert_eq!(
+            said,
+            [
+                "web has stopped 1 running tasks in c due to AZ rebalancing: 5.",
+                "has started 1 tasks: (task 2).",
+                "web has started 2 tasks in a to AZ Rebalance: 1, 3.",
+                "web has started 1 tasks in b to AZ Rebalance: 4."
+            ]
+        );
+        let (mut events, balanced) = (Vec::new(), "service (web) is AZ balanced with 1 tasks in a.");
+        assert_eq!(say(&mut events, balanced, 0), [balanced]);
+        assert!(say(&mut events, balanced, 1).is_empty());
+        assert_eq!(say(&mut events, &said[2], 2), [said[2].as_str()]);
+        assert_eq!(say(&mut events, balanced, 3), [balanced]);
     }
 
     #[test]
@@ -171,7 +252,13 @@ mod tests {
             events: vec![unplaced.clone(), "has reached a steady state.".to_owned()],
             ..ServicePlan::default()
         };
-        assert_eq!(texts(&plan, &[], &[], false), ["has reached a steady state."]);
-        assert_eq!(texts(&plan, &[], &[], true)[0], unplaced);
+        assert_eq!(
+            texts("web", &plan, &Moves::default(), &Moves::default(), false),
+            ["has reached a steady state."]
+        );
+        assert_eq!(
+            texts("web", &plan, &Moves::default(), &Moves::default(), true)[0],
+            unplaced
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 
+use super::events::Moves;
 use super::outcome::Outcome;
 use super::rules::{Rule, off};
 use super::{FIELD_MANAGER, Ledger, events, patch, progress};
@@ -106,6 +107,7 @@ pub fn lists(
                 id: id.clone(),
                 deployment: start.deployment.clone(),
                 created_at,
+                availability_zone: start.availability_zone.clone(),
             });
         }
     }
@@ -122,6 +124,7 @@ pub fn lists(
                 uid: stop.uid.clone(),
                 task_version: stop.version.clone(),
                 reason: stop.reason.clone(),
+                availability_zone: stop.availability_zone.clone(),
             });
         }
     }
@@ -131,20 +134,20 @@ pub fn lists(
 /// Ids given out whose Tasks are seen now: this pass's planning write takes them off the list and tells the start, so
 /// that each is told once, whoever created it. (EVT-10)
 #[must_use]
-pub fn arrived(world: &World, service: &Service) -> Vec<String> {
-    let exists = |id: &&String| {
-        let task = world.task(&Key::new(&service.key.namespace, *id));
+pub fn arrived(world: &World, service: &Service) -> Moves {
+    let exists = |a: &&Allocation| {
+        let task = world.task(&Key::new(&service.key.namespace, &a.id));
         task.is_some_and(|task| !task.tombstone)
     };
-    let ids = service.allocations.iter().map(|a| &a.id);
-    ids.filter(exists).cloned().collect()
+    let found = service.allocations.iter().filter(exists);
+    Moves::new(found.map(|a| (a.availability_zone.clone(), a.id.clone())))
 }
 
 /// Tasks that were decided to stop and are seen to be told so: this pass's planning write takes their marks off the list
 /// and tells the stop, so that each is told once, whoever carried it out. One that ended otherwise is told by nobody.
 /// (EVT-11)
 #[must_use]
-pub fn departed(world: &World, service: &Service) -> Vec<String> {
+pub fn departed(world: &World, service: &Service) -> Moves {
     let told = |mark: &&StopMark| {
         let task = world.task(&Key::new(&service.key.namespace, &mark.id));
         task.is_some_and(|task| {
@@ -154,7 +157,7 @@ pub fn departed(world: &World, service: &Service) -> Vec<String> {
         })
     };
     let marks = service.stopping.iter().filter(told);
-    marks.map(|mark| mark.id.clone()).collect()
+    Moves::new(marks.map(|mark| (mark.availability_zone.clone(), mark.id.clone())))
 }
 
 /// What the status says after this pass; `started` are the starts to tell. Returns the event messages that are new.
@@ -165,7 +168,7 @@ pub fn next_status(
     service: &Service,
     plan: &ServicePlan,
     placed: &[Placed],
-    started: &[String],
+    started: &Moves,
 ) -> (EcsServiceStatus, Vec<String>) {
     let old = object.status.clone().unwrap_or_default();
     let mut next = old.clone();
@@ -192,8 +195,8 @@ pub fn next_status(
     let any_placed = || shares(world, service).any(|share| coming.contains(share));
     let settled = (coming.is_empty() || !any_placed())
         && next.stopping.iter().all(|mark| mark.uid.is_empty())
-        && placed.iter().all(|p| started.contains(&p.id));
-    let texts = events::texts(plan, started, &stopped, settled);
+        && placed.iter().all(|p| started.any(&p.id));
+    let texts = events::texts(&service.ecs_name, plan, started, &stopped, settled);
     let said = events::add(&mut next.events, &service.ecs_name, &texts, world.now);
     let recorded = old.observed_task_version.as_ref().and_then(|v| v.parse().ok());
     let is_false = recorded.is_some_and(|recorded: u64| recorded > service.observed_task_version);

@@ -289,6 +289,7 @@ impl Pass<'_> {
         };
         if self.may_place && plan.start.len() < STARTS_MAX {
             plan.start.push(Start {
+                availability_zone: None,
                 instance: instance.name.clone(),
                 deployment: primary.id.clone(),
                 definition: primary.task_definition_name.clone(),

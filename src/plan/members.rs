@@ -68,6 +68,7 @@ impl Member<'_> {
             uid: self.task.map(|t| t.uid.clone()).unwrap_or_default(),
             version: self.task.map(|t| t.version.to_string()).unwrap_or_default(),
             reason,
+            availability_zone: None,
         }
     }
 

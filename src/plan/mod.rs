@@ -28,6 +28,7 @@ pub(crate) mod testing;
 mod tests;
 mod texts;
 pub mod world;
+mod zones;
 
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub struct Start {
     pub id: Option<String>,
     /// What it takes.
     pub demand: Resources,
+    /// Zone that it is started in so that one elsewhere may stop. (AZ-4)
+    pub availability_zone: Option<String>,
 }
 
 /// A task to be told to stop, if it is still as it was seen.
@@ -77,6 +80,8 @@ pub struct Stop {
     pub version: String,
     /// stoppedReason it gets. (TASK-13)
     pub reason: String,
+    /// Zone that it leaves, for one was started elsewhere. (AZ-4)
+    pub availability_zone: Option<String>,
 }
 
 /// What a service's planner wants done, and what it has to say. Same snapshot, same plan.

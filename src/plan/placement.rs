@@ -94,9 +94,15 @@ impl<'a> Placer<'a> {
     /// Chooses an instance for the task `id` and takes the room there. `None`: no instance fits, and none will for
     /// the next task of this pass.
     pub(super) fn place(&mut self, id: &str) -> Option<String> {
+        self.place_where(id, |_| true)
+    }
+
+    /// As [`Self::place`], on one of these instances.
+    pub(super) fn place_where(&mut self, id: &str, wanted: impl Fn(&Instance) -> bool) -> Option<String> {
         let draw = draws(self.world.seed, &[&self.service.uid, id]);
         let name = |row: usize| self.slots.get(row).map_or("", |slot| slot.instance.name.as_str());
-        let row = self.board.best(|row| draw(name(row)))?;
+        let admits = |row: usize| self.slots.get(row).is_some_and(|slot| wanted(&slot.instance));
+        let row = self.board.best(admits, |row| draw(name(row)))?;
         let mut instance = Instance::clone(&self.slots.get(row)?.instance);
         self.placed = self.placed.saturating_add(1);
         instance.reservations.push(self.entry());

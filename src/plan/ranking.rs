@@ -7,7 +7,7 @@ use super::world::{Instance, Service, Strategy, World};
 use crate::domain::resources::Resources;
 
 /// Zone attribute of the default strategy. (STRAT-8)
-const ZONE: &str = "ecs.availability-zone";
+pub(super) const ZONE: &str = "ecs.availability-zone";
 
 /// One strategy with what it counts.
 pub(super) enum Criterion {
@@ -250,10 +250,10 @@ impl Board {
         }
     }
 
-    /// The best candidate to start on: least counted, then least left, then drawn. (STRAT-10, PLACE-8)
-    pub(super) fn best(&self, draw: impl Fn(usize) -> u64) -> Option<usize> {
+    /// The best candidate of the rows admitted: least counted, then least left, then drawn. (STRAT-10, PLACE-8)
+    pub(super) fn best(&self, admits: impl Fn(usize) -> bool, draw: impl Fn(usize) -> u64) -> Option<usize> {
         let open = self.open.iter().enumerate().filter(|(_, open)| **open);
-        let mut rows: Vec<usize> = open.map(|(row, _)| row).collect();
+        let mut rows: Vec<usize> = open.map(|(row, _)| row).filter(|row| admits(*row)).collect();
         for column in &self.columns {
             if rows.len() < 2 {
                 break;
@@ -352,7 +352,7 @@ mod tests {
                     .collect();
                 let expected = ranking.best(candidates, |(_, instance, room)| (instance, room), |(row, ..)| lot(*row));
                 let expected = expected.map(|(row, ..)| row);
-                prop_assert_eq!(board.best(lot), expected);
+                prop_assert_eq!(board.best(|_| true, lot), expected);
                 let Some(row) = expected else { break };
                 ranking.add(&all[row], 1);
                 board.add(row);

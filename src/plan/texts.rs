@@ -126,6 +126,24 @@ pub(super) fn closest(rejection: &Rejection) -> String {
     )
 }
 
+/// A service's zones differ, and tasks are moved. (EVT-8)
+pub(super) fn not_balanced(service: &str, zones: &str) -> String {
+    format!("service ({service}) is not AZ balanced with {zones}. AZ Rebalancing in progress.")
+}
+
+/// A service's zones are balanced again. (EVT-8)
+pub(super) fn balanced(service: &str, zones: &str) -> String {
+    format!("service ({service}) is AZ balanced with {zones}.")
+}
+
+/// A zone that should get a task has no room. (EVT-8, AZ-5)
+pub(super) fn zone_full(service: &str, zone: &str) -> String {
+    format!(
+        "service ({service}) is unable to place a task in {zone} because no container instance met all of its \
+         requirements."
+    )
+}
+
 /// EVT-33.
 pub(super) fn protected(deployment: &str) -> String {
     format!(

@@ -206,6 +206,8 @@ pub struct Service {
     pub distinct_instance: bool,
     /// Strategies in order. (STRAT-7)
     pub strategies: Vec<Strategy>,
+    /// Running tasks are moved between zones. (AZ-1)
+    pub rebalancing: bool,
     /// `status.deployments`, PRIMARY first.
     pub deployments: Vec<Deployment>,
     /// `status.serviceDeployments`, newest first. (DEP-8)

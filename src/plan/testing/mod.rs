@@ -135,6 +135,7 @@ pub(crate) fn replica(name: &str, definition: &str, desired: u32) -> Service {
         constraints: Ok(vec![]),
         distinct_instance: false,
         strategies: vec![],
+        rebalancing: false,
         deployments: vec![],
         history: vec![],
         allocations: vec![],

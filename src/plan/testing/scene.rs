@@ -139,6 +139,7 @@ impl Scene {
             uid: s.uid.clone(),
             task_version: s.version.clone(),
             reason: s.reason.clone(),
+            availability_zone: s.availability_zone.clone(),
         }));
         let mut allocations: Vec<Allocation> = service
             .allocations
@@ -162,6 +163,7 @@ impl Scene {
                     id: id.clone(),
                     deployment: start.deployment.clone(),
                     created_at: self.world.now.to_string(),
+                    availability_zone: start.availability_zone.clone(),
                 });
             }
             if n >= reserved {

@@ -22,3 +22,4 @@ mod replica;
 mod rolling;
 mod run_task;
 mod shares;
+mod zones;

@@ -63,6 +63,7 @@ fn allocate(scene: &mut Scene, ids: &[&str]) {
                 id: (*id).to_owned(),
                 deployment: deployment.clone(),
                 created_at: now.clone(),
+                availability_zone: None,
             })
             .collect();
     });
@@ -95,6 +96,7 @@ fn an_id_without_task_and_reservation_is_placed_or_cancelled() {
         uid: String::new(),
         task_version: String::new(),
         reason: String::new(),
+        availability_zone: None,
     };
     scene.edit_service("r", |s| s.stopping = vec![mark]);
     let plan = scene.plan("r");

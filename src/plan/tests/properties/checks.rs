@@ -11,7 +11,7 @@ use crate::domain::rollout::Bounds;
 use crate::plan::deployment::DEPLOYMENTS_MAX;
 use crate::plan::eligibility::withheld;
 use crate::plan::testing::*;
-use crate::plan::world::{Service, Task, World};
+use crate::plan::world::{Instance, Service, Task, World};
 use crate::plan::{STARTS_MAX, STOPS_MAX, ServicePlan};
 
 pub(super) fn checked(scene: &mut Scene, name: &str, reserved: usize) {
@@ -21,6 +21,23 @@ pub(super) fn checked(scene: &mut Scene, name: &str, reserved: usize) {
     check_deployments(scene.get(name), &plan);
     scene.commit_until(name, &plan, reserved);
     check_ledger(scene);
+}
+
+/// Whether no two zones with an instance that takes tasks differ by more than one task of the service. (AZ-4)
+pub(super) fn balanced(scene: &Scene, name: &str) -> bool {
+    let instances = || scene.world.instances.values();
+    let zone = |i: &Instance| i.attributes.get("ecs.availability-zone").cloned().flatten();
+    let open = instances().filter(|i| i.status == InstanceStatus::Active);
+    let zones: BTreeSet<String> = open.filter_map(|i| zone(i)).collect();
+    let here = scene.where_wanted(name);
+    let counts: Vec<usize> = zones
+        .iter()
+        .map(|of| {
+            let there = |at: &&String| zone(&scene.world.instances[*at]).as_ref() == Some(of);
+            here.iter().filter(there).count()
+        })
+        .collect();
+    counts.iter().max().copied().unwrap_or(0) <= counts.iter().min().copied().unwrap_or(0) + 1
 }
 
 fn marked(service: &Service, task: &Task) -> bool {

@@ -127,7 +127,7 @@ fn shape_of_second() -> impl Strategy<Value = (usize, bool, bool, u32, u32, u32)
 }
 
 fn shaped(service: Service, strategy: usize, distinct: bool) -> Service {
-    let service = match strategy {
+    let mut service = match strategy {
         0 => service,
         1 => service.strategy(Rank::Random),
         2 => service.strategy(Rank::SpreadInstance),
@@ -136,6 +136,7 @@ fn shaped(service: Service, strategy: usize, distinct: bool) -> Service {
             .strategy(Rank::SpreadAttribute("ecs.availability-zone".to_owned()))
             .strategy(Rank::BinpackMemory),
     };
+    service.rebalancing = matches!(strategy, 0 | 4) && service.maximum_percent > 100;
     if distinct { service.distinct() } else { service }
 }
 

@@ -6,9 +6,10 @@ mod history;
 use proptest::prelude::*;
 
 use crate::domain::records::{HealthStatus, InstanceStatus};
+use crate::domain::rollout::Bounds;
 use crate::plan::testing::*;
 use crate::plan::world::World;
-use checks::{check, check_ledger};
+use checks::{balanced, check, check_ledger};
 use history::{play, scenes, step};
 
 const SERVICES: [&str; 4] = ["d", "e", "r", "s"];
@@ -90,6 +91,10 @@ proptest! {
                 prop_assert!(running == 0 || waits);
             } else if plan.steady {
                 prop_assert_eq!(running, plan.desired_count as usize);
+                let full = plan.events.iter().any(|event| event.contains("is unable to place a task in"));
+                let upper = Bounds::new(service.desired_count, 0, service.maximum_percent).upper;
+                let moves = service.rebalancing && upper > service.desired_count;
+                prop_assert!(!moves || full || balanced(&scene, name), "{} is not balanced: {:?}", name, plan);
             }
         }
     }
