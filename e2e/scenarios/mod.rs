@@ -29,3 +29,4 @@ mod stop_timeout;
 mod two_active;
 mod walk_through;
 mod writes;
+mod zones;

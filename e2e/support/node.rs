@@ -1,5 +1,6 @@
 //! What scenarios do to Node objects, undone when dropped; and nodes that are Node objects only.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
 
@@ -13,15 +14,22 @@ use super::cluster;
 /// A label that the scenario put on a node.
 pub(crate) struct Label {
     node: String,
-    key: String,
+    /// What `kubectl label` is told to put back.
+    before: String,
 }
 
 impl Label {
     pub(crate) async fn put(node: &str, key: &str, value: &str) -> Self {
-        cluster::kubectl(&["label", "node", node, &format!("{key}={value}")]).await;
+        let labels =
+            cluster::kubectl(&["get", "node", node, "--output", "jsonpath={.metadata.labels}"]).await;
+        let labels: BTreeMap<String, String> = serde_json::from_str(&labels).unwrap();
+        cluster::kubectl(&["label", "--overwrite", "node", node, &format!("{key}={value}")]).await;
         Self {
             node: node.to_owned(),
-            key: key.to_owned(),
+            before: match labels.get(key) {
+                Some(value) => format!("{key}={value}"),
+                None => format!("{key}-"),
+            },
         }
     }
 }
@@ -29,7 +37,7 @@ impl Label {
 impl Drop for Label {
     fn drop(&mut self) {
         let mut command = Command::new("kubectl");
-        command.args(["label", "node", &self.node, &format!("{}-", self.key)]);
+        command.args(["label", "--overwrite", "node", &self.node, &self.before]);
         cluster::quietly(command);
     }
 }

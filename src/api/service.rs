@@ -219,7 +219,9 @@ pub struct EcsServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647i64))]
     pub health_check_grace_period_seconds: Option<i64>,
-    /// Whether the tasks are kept balanced over the zones: ENABLED or DISABLED. (AZ-1 to AZ-5)
+    /// Whether running tasks are moved to keep the zones balanced: ENABLED or DISABLED. Default is ENABLED for REPLICA with a
+    /// maximumPercent above 100, no placement strategy but spread on zones first, and no constraint on zones.
+    /// (AZ-1 to AZ-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// Any change of this text starts a new deployment of the same task definition. (SVC-9)

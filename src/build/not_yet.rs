@@ -1,6 +1,6 @@
 //! Members that are accepted and have no effect yet: what a user sets without effect is said, never silent.
 
-use crate::api::{AvailabilityZoneRebalancing, EcsClusterSpec, EcsServiceSpec, OptimisticPlacement};
+use crate::api::{EcsClusterSpec, OptimisticPlacement};
 
 /// Members of an EcsCluster without effect, each a sentence that says what happens instead.
 #[must_use]
@@ -16,63 +16,17 @@ pub fn of_cluster(spec: &EcsClusterSpec) -> Vec<String> {
     )]
 }
 
-/// Members of an EcsService without effect, each a sentence that says what happens instead. (AZ-1)
-#[must_use]
-pub fn of_service(spec: &EcsServiceSpec) -> Vec<String> {
-    if spec.availability_zone_rebalancing != Some(AvailabilityZoneRebalancing::Enabled) {
-        return Vec::new();
-    }
-    vec![
-        "availabilityZoneRebalancing is not supported yet: running tasks are not moved between zones; new ones go \
-         where placementStrategy says."
-            .to_owned(),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn service(members: serde_json::Value) -> EcsServiceSpec {
-        let mut spec = json!({ "taskDefinition": "web", "desiredCount": 1 });
-        if let (Some(spec), serde_json::Value::Object(members)) = (spec.as_object_mut(), members) {
-            spec.extend(members);
-        }
-        serde_json::from_value(spec).unwrap()
-    }
-
     fn members(sentences: &[String]) -> Vec<&str> {
         sentences
             .iter()
             .map(|s| s.split([' ', ':']).next().unwrap_or_default())
             .collect()
-    }
-
-    #[test]
-    fn what_a_service_sets_without_effect_is_named_az_1() {
-        let set = service(json!({
-            "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
-            "availabilityZoneRebalancing": "ENABLED",
-            "healthCheckGracePeriodSeconds": 30,
-        }));
-        assert_eq!(members(&of_service(&set)), ["availabilityZoneRebalancing"]);
-        assert!(
-            of_service(&set)
-                .iter()
-                .all(|text| text.contains("not supported yet: "))
-        );
-    }
-
-    #[test]
-    fn what_says_no_more_than_the_default_is_not_complained_about() {
-        let unset = service(json!({
-            "deploymentConfiguration": { "deploymentCircuitBreaker": { "enable": false, "rollback": false } },
-            "availabilityZoneRebalancing": "DISABLED",
-            "healthCheckGracePeriodSeconds": 0,
-        }));
-        assert_eq!(of_service(&unset), Vec::<String>::new());
     }
 
     #[test]

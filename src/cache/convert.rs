@@ -360,6 +360,31 @@ mod tests {
     }
 
     #[test]
+    fn tasks_are_moved_between_zones_unless_switched_off_where_a_service_allows_it_az_1_az_2_az_3() {
+        let moved = |members: serde_json::Value| {
+            let mut spec = json!({ "taskDefinition": "web", "desiredCount": 1 });
+            let (Some(spec), Some(members)) = (spec.as_object_mut(), members.as_object()) else {
+                panic!("objects");
+            };
+            spec.extend(members.clone());
+            let spec = serde_json::from_value(json!(spec)).unwrap();
+            service(&api::EcsService::new("web", spec)).rebalancing
+        };
+        let by = |kind: &str, field: &str| json!({ "placementStrategy": [{ "type": kind, "field": field }] });
+        let on = |text: &str| json!({ "placementConstraints": [{ "type": "memberOf", "expression": text }] });
+        assert!(moved(json!({})));
+        assert!(moved(json!({ "availabilityZoneRebalancing": "ENABLED" })));
+        assert!(!moved(json!({ "availabilityZoneRebalancing": "DISABLED" })));
+        assert!(!moved(json!({ "schedulingStrategy": "DAEMON" })));
+        let most = |percent: i64| json!({ "deploymentConfiguration": { "maximumPercent": percent } });
+        assert!(moved(most(101)) && !moved(most(100)));
+        assert!(moved(by("spread", "attribute:ecs.availability-zone")));
+        assert!(!moved(by("spread", "instanceId")) && !moved(by("binpack", "cpu")));
+        assert!(moved(on("attribute:env == prod")));
+        assert!(!moved(on("attribute:ecs.availability-zone == a")));
+    }
+
+    #[test]
     fn a_circuit_breaker_has_ecs_defaults_for_what_it_does_not_say_cb_1_cb_2_cb_6() {
         let breaker = |configuration: serde_json::Value| {
             let spec = json!({ "taskDefinition": "web", "desiredCount": 10, "deploymentConfiguration": configuration });

@@ -1,22 +1,18 @@
 //! What a service's conditions say: whether it is steady, what it waits for, what its user has to change.
 
-use crate::api::EcsService;
 use crate::api::conditions::State;
-use crate::build::not_yet;
 use crate::plan::ServicePlan;
 
 /// The conditions of a service with this plan.
 #[must_use]
-pub fn states(object: &EcsService, plan: &ServicePlan) -> [(&'static str, State); 4] {
+pub fn states(plan: &ServicePlan) -> [(&'static str, State); 4] {
     let [ready, progressing, stalled] = progress(plan);
-    let unsupported = not_yet::of_service(&object.spec);
-    let complete = if unsupported.is_empty() {
-        State::yes("AllMembers", "every member has its effect")
-    } else {
-        State::no("NotYetSupported", &unsupported.join(" "))
-    };
     [
-        ("Complete", complete),
+        // an older operator may have written that a member has none
+        (
+            "Complete",
+            State::yes("AllMembers", "every member has its effect"),
+        ),
         ("Ready", ready),
         ("Progressing", progressing),
         ("Stalled", stalled),
@@ -103,8 +99,6 @@ fn placement_summary(plan: &ServicePlan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::plan::testing::{Scene, definition, replica};
 
@@ -136,36 +130,6 @@ mod tests {
         assert_eq!(ready, State::no("RolledBack", why));
         assert_eq!(progressing, State::no("Idle", "nothing is to be done"));
         assert_eq!(stalled, State::yes("RolledBack", why));
-    }
-
-    #[test]
-    fn a_service_says_which_of_its_members_have_no_effect_yet_az_1() {
-        let scene = Scene::new()
-            .definition(definition("web:1", 1, 1))
-            .service(replica("web", "web:1", 1));
-        let says = |members: serde_json::Value| {
-            let mut object: EcsService = serde_json::from_value(json!({
-                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "EcsService",
-                "metadata": { "name": "web", "namespace": "shop" },
-                "spec": { "taskDefinition": "web", "desiredCount": 1 },
-            }))
-            .unwrap();
-            object.spec.availability_zone_rebalancing = serde_json::from_value(members).unwrap();
-            let states = states(&object, &scene.plan("web"));
-            let (_, said) = states
-                .into_iter()
-                .find(|(type_, _)| *type_ == "Complete")
-                .unwrap();
-            said
-        };
-        let all = State::yes("AllMembers", "every member has its effect");
-        assert_eq!(says(json!("DISABLED")), all);
-        let said = says(json!("ENABLED"));
-        let shown = format!("{said:?}");
-        assert!(
-            !said.holds() && shown.contains("availabilityZoneRebalancing is not supported yet"),
-            "{shown}"
-        );
     }
 
     fn said(plan: &ServicePlan) -> Vec<String> {

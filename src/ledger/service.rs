@@ -188,7 +188,7 @@ pub fn next_status(
     next.service_deployments.clone_from(&plan.history);
     (next.allocations, next.stopping) = lists(world, service, plan, placed);
     next.placement_failures.clone_from(&plan.failures);
-    let states = progress::states(object, plan);
+    let states = progress::states(plan);
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, world.now);
     let stopped = departed(world, service);
     let coming: BTreeSet<&str> = next.allocations.iter().map(|a| a.id.as_str()).collect();

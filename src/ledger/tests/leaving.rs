@@ -68,7 +68,7 @@ async fn an_instance_whose_node_is_gone_goes_when_nothing_is_reserved_there_ci_5
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_deleted_by_a_user_ends_its_tasks_and_its_node_registers_anew_when_told_drain_21_drain_22()
+async fn an_instance_deleted_by_a_user_ends_its_tasks_and_its_node_registers_anew_when_told_drain_21_drain_22_scn_20()
  {
     let (scene, mut server) = begin();
     let mut instance = instance_at(11, &["t1"]);

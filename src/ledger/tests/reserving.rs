@@ -43,7 +43,7 @@ async fn all_shares_of_a_pass_take_one_write_bound_to_the_version_that_was_read_
 }
 
 #[tokio::test(start_paused = true)]
-async fn i1_after_a_conflict_the_arithmetic_is_done_anew_on_what_is_there_now_state_3_state_5() {
+async fn i1_after_a_conflict_the_arithmetic_is_done_anew_on_what_is_there_now_state_3_state_5_scn_16() {
     let (scene, mut server) = begin();
     let (outcome, ()) = tokio::join!(async { scene.ledger.reserve("n1", &[ask("a")]).await }, async {
         server

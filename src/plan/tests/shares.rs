@@ -347,3 +347,54 @@ fn a_stopping_task_does_not_count_for_the_upper_bound_pct_4() {
     assert_eq!(scene.alive("r").len(), 2, "it has not ended");
     assert_eq!(scene.plan("r").start.len(), 1);
 }
+
+/// An instance of 2048 CPU units where task L of so many is stopping.
+fn stopping(cpu: i64) -> Scene {
+    let mut scene = Scene::new()
+        .definition(definition("l:1", cpu, 64))
+        .instance(instance("i1"))
+        .service(replica("l", "l:1", 1));
+    scene.settle("l");
+    scene.edit_service("l", |s| s.desired_count = 0);
+    let plan = scene.plan("l");
+    scene.commit("l", &plan);
+    scene.carry_out_marks();
+    scene
+}
+
+#[test]
+fn what_fits_beside_a_long_stop_runs_and_what_does_not_waits_nowhere_in_line_scn_8_hrm_5() {
+    let mut scene = stopping(1024)
+        .definition(definition("s:1", 1024, 64))
+        .definition(definition("s:2", 512, 64))
+        .definition(definition("s:3", 256, 64));
+    for (name, definition) in [("s1", "s:1"), ("s2", "s:2"), ("s3", "s:3")] {
+        scene = scene.service(replica(name, definition, 1));
+    }
+    assert_eq!(place(&scene, "s1"), ["i1"]);
+    scene.edit_instance("i1", |i| i.registered.cpu += 256);
+    scene.round("s1");
+    assert_eq!(place(&scene, "s2"), Vec::<String>::new(), "256 are left");
+    assert_eq!(place(&scene, "s3"), ["i1"], "nothing waits behind s2");
+    scene.end_tasks();
+    scene.release();
+    assert_eq!(place(&scene, "s2"), ["i1"]);
+}
+
+#[test]
+fn a_task_is_placed_behind_a_stop_only_when_the_stop_is_over_scn_9() {
+    let mut scene = stopping(2048)
+        .definition(definition("n:1", 1024, 64))
+        .service(replica("n", "n:1", 1));
+    let plan = scene.plan("n");
+    assert!(plan.start.is_empty());
+    assert_eq!(plan.failures[0].reason, "RESOURCE:CPU");
+    // nobody has placed it, so nothing is left of it that could be stopped
+    scene.edit_service("n", |s| s.desired_count = 0);
+    let plan = scene.round("n");
+    assert!(plan.stop.is_empty() && scene.alive("n").is_empty());
+    scene.edit_service("n", |s| s.desired_count = 1);
+    scene.end_tasks();
+    scene.release();
+    assert_eq!(place(&scene, "n"), ["i1"]);
+}
