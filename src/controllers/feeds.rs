@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::hold;
-use super::news::{News, asks};
+use super::news::{News, asks, task_asks};
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
@@ -209,28 +209,24 @@ impl Wiring {
             Change::Put(Some(old), new) => News::of(old, new),
             Change::Put(None, _) | Change::Removed(_) => News::Any,
         };
-        match &news {
-            News::Nothing | News::Taken(_) => self.recount(&name),
-            News::Any => self.queues.instances.push_named(&name),
-        }
-        match news {
-            News::Nothing => {}
-            News::Taken(by) => {
-                // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
-                let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
-                self.services_where(|service| {
-                    service.spec.cluster == object.spec.cluster
-                        && (service.uid().is_some_and(|uid| by.contains(&uid)) || asks(&world, service))
-                });
-                self.waiting_where(|task| {
-                    task.spec.cluster == object.spec.cluster && !task.spec.placement_constraints.is_empty()
-                });
-            }
+        let taken_by = match news {
             News::Any => {
+                self.queues.instances.push_named(&name);
                 self.services_where(|service| service.spec.cluster == object.spec.cluster);
                 self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
+                return;
             }
-        }
+            News::Nothing => Vec::new(),
+            News::Taken(by) => by,
+        };
+        self.recount(&name);
+        // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
+        let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+        self.services_where(|service| {
+            service.spec.cluster == object.spec.cluster
+                && (service.uid().is_some_and(|uid| taken_by.contains(&uid)) || asks(&world, service))
+        });
+        self.waiting_where(|task| task.spec.cluster == object.spec.cluster && task_asks(&world, task));
     }
 
     fn definition(&self, change: &Change<TaskDefinition>) {
