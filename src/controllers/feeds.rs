@@ -504,6 +504,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn counts_of_an_instance_are_news_to_who_asks_what_runs_there_cql_15() {
+        let wiring = wiring();
+        let rule = |expression: &str| json!([{ "type": "memberOf", "expression": expression }]);
+        for (name, rules) in [("asks", rule("runningTasksCount == 0")), ("does-not", json!([]))] {
+            let spec =
+                json!({ "taskDefinition": "job", "cluster": "default", "placementConstraints": rules });
+            let meta = json!({ "name": name, "namespace": "shop", "resourceVersion": "5" });
+            let object = json!({ "metadata": meta, "spec": spec });
+            wiring
+                .cache
+                .tasks
+                .put(serde_json::from_value(object.clone()).unwrap());
+            wiring
+                .cache
+                .learn_service(serde_json::from_value(object).unwrap());
+        }
+        let instance = |running: u32| -> Arc<ContainerInstance> {
+            let object = json!({ "metadata": { "name": "n1" }, "spec": { "cluster": "default" },
+                "status": { "status": "ACTIVE", "runningTasksCount": running } });
+            Arc::new(serde_json::from_value(object).unwrap())
+        };
+        wiring.instance(&Change::Put(Some(instance(1)), instance(0)));
+        let asked = Some(Key::new("shop", "asks"));
+        for queue in [&wiring.queues.tasks, &wiring.queues.services] {
+            assert_eq!((queue.take(), queue.take()), (asked.clone(), None));
+        }
+        assert_eq!(wiring.queues.instances.take(), None, "which waits for more");
+    }
+
+    #[tokio::test]
     async fn a_share_elsewhere_is_looked_at_when_its_task_is_bound_or_replaced_run_1() {
         let wiring = wiring();
         let entry = json!({ "namespace": "shop", "task": "t", "uid": "t", "since": "",

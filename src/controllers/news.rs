@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::plan::testing::{Scene, definition, replica};
+    use crate::plan::world::Key;
 
     fn instance(status: &Value) -> ContainerInstance {
         serde_json::from_value(json!({
@@ -155,14 +156,17 @@ mod tests {
             web.constraints = rules(of_definition);
             let mut scene = Scene::new().definition(web).service(replica("web", "web:1", 1));
             scene.edit_service("web", |service| service.constraints = rules(constraint));
-            let key = scene.get("web").key.clone();
-            let mut object: EcsService = serde_json::from_value(json!({
-                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "EcsService",
-                "metadata": { "name": key.name }, "spec": { "taskDefinition": "web:1" },
-            }))
-            .unwrap();
-            object.metadata.namespace = Some(key.namespace);
-            asks(&scene.world, &object)
+            let Key { namespace, name } = scene.get("web").key.clone();
+            let meta = json!({ "name": name, "namespace": namespace });
+            let spec = json!({ "taskDefinition": "web:1" });
+            let object = serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap();
+            let constraint = constraint.map(|text| json!({ "type": "memberOf", "expression": text }));
+            let spec = json!({ "taskDefinition": "web:1", "cluster": "default",
+                "placementConstraints": constraint.into_iter().collect::<Vec<_>>() });
+            let task = serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap();
+            let (service, task) = (asks(&scene.world, &object), task_asks(&scene.world, &task));
+            assert_eq!(service, task, "who waits for a place asks as services do");
+            service
         };
         let rule = Some("task:group == service:x");
         assert!(!asked(None, None));
