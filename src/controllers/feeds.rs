@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::hold;
-use super::news::{News, asks};
+use super::news::{News, asks, task_asks};
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
@@ -209,28 +209,24 @@ impl Wiring {
             Change::Put(Some(old), new) => News::of(old, new),
             Change::Put(None, _) | Change::Removed(_) => News::Any,
         };
-        match &news {
-            News::Nothing | News::Taken(_) => self.recount(&name),
-            News::Any => self.queues.instances.push_named(&name),
-        }
-        match news {
-            News::Nothing => {}
-            News::Taken(by) => {
-                // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
-                let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
-                self.services_where(|service| {
-                    service.spec.cluster == object.spec.cluster
-                        && (service.uid().is_some_and(|uid| by.contains(&uid)) || asks(&world, service))
-                });
-                self.waiting_where(|task| {
-                    task.spec.cluster == object.spec.cluster && !task.spec.placement_constraints.is_empty()
-                });
-            }
+        let taken_by = match news {
             News::Any => {
+                self.queues.instances.push_named(&name);
                 self.services_where(|service| service.spec.cluster == object.spec.cluster);
                 self.waiting_where(|task| task.spec.cluster == object.spec.cluster);
+                return;
             }
-        }
+            News::Nothing => Vec::new(),
+            News::Taken(by) => by,
+        };
+        self.recount(&name);
+        // less room lets nobody start; who asks what runs here, and whose tasks these are, may do something
+        let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+        self.services_where(|service| {
+            service.spec.cluster == object.spec.cluster
+                && (service.uid().is_some_and(|uid| taken_by.contains(&uid)) || asks(&world, service))
+        });
+        self.waiting_where(|task| task.spec.cluster == object.spec.cluster && task_asks(&world, task));
     }
 
     fn definition(&self, change: &Change<TaskDefinition>) {
@@ -505,6 +501,36 @@ mod tests {
         wiring.instance(&Change::Put(None, Arc::new(instance)));
         let looks: Vec<Key> = std::iter::from_fn(|| wiring.queues.tasks.take()).collect();
         assert_eq!(looks, ["b-older", "a-younger"].map(|name| Key::new("shop", name)));
+    }
+
+    #[tokio::test]
+    async fn counts_of_an_instance_are_news_to_who_asks_what_runs_there_cql_15() {
+        let wiring = wiring();
+        let rule = |expression: &str| json!([{ "type": "memberOf", "expression": expression }]);
+        for (name, rules) in [("asks", rule("runningTasksCount == 0")), ("does-not", json!([]))] {
+            let spec =
+                json!({ "taskDefinition": "job", "cluster": "default", "placementConstraints": rules });
+            let meta = json!({ "name": name, "namespace": "shop", "resourceVersion": "5" });
+            let object = json!({ "metadata": meta, "spec": spec });
+            wiring
+                .cache
+                .tasks
+                .put(serde_json::from_value(object.clone()).unwrap());
+            wiring
+                .cache
+                .learn_service(serde_json::from_value(object).unwrap());
+        }
+        let instance = |running: u32| -> Arc<ContainerInstance> {
+            let object = json!({ "metadata": { "name": "n1" }, "spec": { "cluster": "default" },
+                "status": { "status": "ACTIVE", "runningTasksCount": running } });
+            Arc::new(serde_json::from_value(object).unwrap())
+        };
+        wiring.instance(&Change::Put(Some(instance(1)), instance(0)));
+        let asked = Some(Key::new("shop", "asks"));
+        for queue in [&wiring.queues.tasks, &wiring.queues.services] {
+            assert_eq!((queue.take(), queue.take()), (asked.clone(), None));
+        }
+        assert_eq!(wiring.queues.instances.take(), None, "which waits for more");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What of a change of an instance concerns those who plan.
 
-use crate::api::{ContainerInstance, EcsService};
+use crate::api::{ContainerInstance, EcsService, Task};
 use crate::cache::convert;
 use crate::cache::store::key_of;
 use crate::domain::expr::Expression;
@@ -58,22 +58,34 @@ impl News {
 }
 
 /// Whether where the service's tasks may run depends on what else runs there: it or a definition it may use has
-/// expressions, or they cannot be read.
+/// expressions, or they cannot be read. (CQL-15, CQL-16)
 #[must_use]
 pub(super) fn asks(world: &World, service: &EcsService) -> bool {
-    let (key, any) = (key_of(service), |rules: Option<&[Expression]>| {
-        rules.is_none_or(|rules| !rules.is_empty())
-    });
+    let key = key_of(service);
     world.services.get(&key).is_none_or(|service| {
         let used = service.deployments.iter().map(|d| d.task_definition.as_str());
         let mut used = used.chain([service.requested_definition.as_str()]);
         any(service.constraints.as_deref().ok())
             || service.distinct_instance
-            || used.any(|reference| {
-                let definition = world.definition_in_use(&key.namespace, reference);
-                definition.is_some_and(|definition| any(definition.constraints.as_deref().ok()))
-            })
+            || used.any(|reference| definition_asks(world, &key.namespace, reference))
     })
+}
+
+/// The same of a task that waits for a place. (RUN-2)
+#[must_use]
+pub(super) fn task_asks(world: &World, task: &Task) -> bool {
+    let namespace = &key_of(task).namespace;
+    !task.spec.placement_constraints.is_empty()
+        || definition_asks(world, namespace, &task.spec.task_definition)
+}
+
+fn definition_asks(world: &World, namespace: &str, reference: &str) -> bool {
+    let definition = world.definition_in_use(namespace, reference);
+    definition.is_some_and(|definition| any(definition.constraints.as_deref().ok()))
+}
+
+fn any(rules: Option<&[Expression]>) -> bool {
+    rules.is_none_or(|rules| !rules.is_empty())
 }
 
 #[cfg(test)]
@@ -83,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::plan::testing::{Scene, definition, replica};
+    use crate::plan::world::Key;
 
     fn instance(status: &Value) -> ContainerInstance {
         serde_json::from_value(json!({
@@ -143,14 +156,17 @@ mod tests {
             web.constraints = rules(of_definition);
             let mut scene = Scene::new().definition(web).service(replica("web", "web:1", 1));
             scene.edit_service("web", |service| service.constraints = rules(constraint));
-            let key = scene.get("web").key.clone();
-            let mut object: EcsService = serde_json::from_value(json!({
-                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "EcsService",
-                "metadata": { "name": key.name }, "spec": { "taskDefinition": "web:1" },
-            }))
-            .unwrap();
-            object.metadata.namespace = Some(key.namespace);
-            asks(&scene.world, &object)
+            let Key { namespace, name } = scene.get("web").key.clone();
+            let meta = json!({ "name": name, "namespace": namespace });
+            let spec = json!({ "taskDefinition": "web:1" });
+            let object = serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap();
+            let constraint = constraint.map(|text| json!({ "type": "memberOf", "expression": text }));
+            let spec = json!({ "taskDefinition": "web:1", "cluster": "default",
+                "placementConstraints": constraint.into_iter().collect::<Vec<_>>() });
+            let task = serde_json::from_value(json!({ "metadata": meta, "spec": spec })).unwrap();
+            let (service, task) = (asks(&scene.world, &object), task_asks(&scene.world, &task));
+            assert_eq!(service, task, "who waits for a place asks as services do");
+            service
         };
         let rule = Some("task:group == service:x");
         assert!(!asked(None, None));
