@@ -373,7 +373,8 @@ fn what_fits_beside_a_long_stop_runs_and_what_does_not_waits_nowhere_in_line_scn
     }
     assert_eq!(place(&scene, "s1"), ["i1"]);
     scene.edit_instance("i1", |i| i.registered.cpu += 256);
-    scene.round("s1");
+    let plan = scene.plan("s1");
+    scene.commit("s1", &plan);
     assert_eq!(place(&scene, "s2"), Vec::<String>::new(), "256 are left");
     assert_eq!(place(&scene, "s3"), ["i1"], "nothing waits behind s2");
     scene.end_tasks();
