@@ -33,7 +33,8 @@ pub(super) fn protected_until(task: &Task) -> Option<&str> {
 }
 
 /// What a Pod that runs has to say differently about its task: that it is of this task and labels of ours, if it lost
-/// them, and its protection. What was put on for protection goes with it, and nothing else. `None` if all is right.
+/// them, its protection, and whether it should finish. What was put on for protection goes with it, and nothing else.
+/// `None` if all is right.
 ///
 /// A protected daemon keeps no node: it is protected from updates only. (PROT-12)
 #[must_use]
@@ -64,6 +65,13 @@ pub fn marks(task: &Task, pod: &Pod) -> Option<Marks> {
         if !held(task) && pod.labels().contains_key(labels::HOLD) {
             marks.labels.insert(labels::HOLD.to_owned(), None);
         }
+    }
+    let told = task.status.as_ref().and_then(|s| s.quiesce.as_ref());
+    let told = told.map(|told| told.reason.name());
+    if has(labels::QUIESCE) != told {
+        marks
+            .annotations
+            .insert(labels::QUIESCE.to_owned(), told.map(ToOwned::to_owned));
     }
     (marks != Marks::default()).then_some(marks)
 }
@@ -146,6 +154,19 @@ mod tests {
         let other = json!({ KARPENTER: "4h", "ecs-operator.dev/protected-until": "x" });
         let off = json!({ "ecs-operator.dev/protected-until": null });
         assert_eq!(changed(marks(&plain, &pod(&plain, other))), json!([{}, off]));
+    }
+
+    #[test]
+    fn the_pod_of_a_task_that_should_finish_says_why_until_it_need_not_prot_11() {
+        let mut told = task(true, None);
+        let quiesce = json!({ "reason": "Drain", "since": "2026-01-01T00:00:00Z" });
+        told.status.as_mut().unwrap().quiesce = serde_json::from_value(quiesce).unwrap();
+        let said = json!({ "ecs-operator.dev/quiesce": "Drain" });
+        assert_eq!(changed(marks(&told, &pod(&told, json!({})))), json!([{}, said]));
+        assert_eq!(marks(&told, &pod(&told, said.clone())), None);
+        let plain = task(true, None);
+        let off = json!({ "ecs-operator.dev/quiesce": null });
+        assert_eq!(changed(marks(&plain, &pod(&plain, said))), json!([{}, off]));
     }
 
     #[test]
