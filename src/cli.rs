@@ -119,3 +119,30 @@ pub enum LogFormat {
     /// For people.
     Text,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_pods_reach_the_endpoint_is_a_scheme_and_an_authority_prot_20() {
+        for (text, expected) in [
+            ("http://agent.ns.svc:8082", "http://agent.ns.svc:8082"),
+            ("http://10.0.0.1/", "http://10.0.0.1"),
+            ("http://[fd00::1]:80", "http://[fd00::1]:80"),
+        ] {
+            assert_eq!(agent_uri(text).as_deref(), Ok(expected));
+        }
+        for text in [
+            "",
+            "agent:80",
+            "https://agent",
+            "http://",
+            "http://a/b",
+            "http://a b",
+            "http://$(A)",
+        ] {
+            assert!(agent_uri(text).is_err(), "{text}");
+        }
+    }
+}

@@ -88,6 +88,8 @@ async fn connection(stream: TcpStream, desk: &Desk, open: &Open) {
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_MAX)
         .keep_alive(false)
+        // a client that has said all may have closed its side
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = served.await {
         debug!(%error, "a connection ended early");
