@@ -26,15 +26,15 @@ pub struct Tell {
 /// Tasks that have to go, and why.
 pub(super) type Going<'m> = BTreeMap<&'m str, QuiesceReason>;
 
-/// Those that leave have to go: unprotected ones go by themselves, of the others as many as `spare` pays for, which is
-/// what the stops of this plan have left of the service's budget. Who was told pays first.
+/// Those that leave have to go: unprotected ones are stopped in their turn, of the others go as many as `spare` pays for,
+/// which is what the stops of this plan have left of the service's budget. Who was told pays first.
 pub(super) fn leaving<'m>(
     leaving: impl Iterator<Item = (&'m Member<'m>, QuiesceReason)>,
     spare: &mut Budget,
 ) -> Going<'m> {
     let mut held: Vec<_> = leaving.filter(|(m, _)| concerned(m)).collect();
     held.sort_by_key(|(m, _)| m.told.is_none());
-    held.retain(|(m, _)| spare.pay(m.standing) || m.told.is_some());
+    held.retain(|(m, _)| m.protected_until.is_none() || spare.pay(m.standing) || m.told.is_some());
     held.into_iter()
         .map(|(m, why)| (m.key.name.as_str(), why))
         .collect()
@@ -56,9 +56,11 @@ pub(super) fn surplus<'m>(
         (m.told.is_none(), m.protected_until, chance)
     });
     held.retain(|m| {
-        let free = m.protected_until.is_none() && surplus > 0;
-        let goes = free || (places > 0 && (spare.pay(m.standing) || m.told.is_some()));
-        places = places.saturating_sub(u32::from(goes && !free));
+        if m.protected_until.is_none() {
+            return surplus > 0;
+        }
+        let goes = places > 0 && (spare.pay(m.standing) || m.told.is_some());
+        places = places.saturating_sub(u32::from(goes));
         goes
     });
     let scaled = |m: &&'m Member<'m>| (m.key.name.as_str(), QuiesceReason::ScaleIn);

@@ -39,8 +39,8 @@ fn told(scene: &mut Scene) -> BTreeMap<String, Option<QuiesceReason>> {
     for tell in &plan.tell {
         let stopped = plan.stop.iter().any(|stop| stop.task == tell.task);
         assert!(!stopped, "what is stopped is left as it was seen");
-        scene.edit_task(&tell.task.name, |t| t.told = tell.reason);
     }
+    scene.tell(&plan);
     assert!(scene.plan("r").tell.is_empty(), "said once");
     plan.tell
         .into_iter()

@@ -35,8 +35,9 @@ fn everyone_rounds(scene: &mut Scene) -> bool {
     for name in SERVICES {
         let plan = scene.plan(name);
         check(scene, name, &plan);
-        quiet &=
-            plan.start.is_empty() && plan.stop.is_empty() && plan.deployments == scene.get(name).deployments;
+        quiet &= plan.start.is_empty() && plan.stop.is_empty() && plan.tell.is_empty();
+        quiet &= plan.deployments == scene.get(name).deployments;
+        scene.tell(&plan);
         scene.round(name);
         check_ledger(scene);
     }
@@ -90,6 +91,7 @@ proptest! {
                 prop_assert!(running == 0 || waits);
             } else if plan.steady {
                 prop_assert_eq!(running, plan.desired_count as usize);
+                prop_assert!(scene.alive(name).iter().all(|t| t.told.is_none() || waits), "PROT-11");
             }
         }
     }
