@@ -2,7 +2,7 @@
 //! PROT-24, PROT-11)
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 
 use ecs_operator::api::{EcsService, Task};
@@ -36,6 +36,15 @@ fn request(method: &str, path: &str, body: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nhost: agent\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
+/// Where a Service is, by its name in the DNS: the cluster may have none.
+async fn service_address(scenario: &Scenario, host: &str) -> String {
+    let mut parts = host.split('.');
+    let (name, namespace) = (parts.next().unwrap(), parts.next().unwrap());
+    let services: Api<Service> = Api::namespaced(scenario.client.clone(), namespace);
+    let service = services.get(name).await.unwrap();
+    service.spec.unwrap().cluster_ip.unwrap()
+}
+
 /// Asks as the task's container does: within it, or where none runs, from here.
 async fn ask(
     scenario: &Scenario,
@@ -59,11 +68,12 @@ async fn ask(
             .unwrap()
             .map_err(|error: std::io::Error| error.to_string())?
     } else {
-        // the cluster has no DNS
-        let services: Api<Service> = Api::namespaced(scenario.client.clone(), "ecs-operator");
-        let service = services.get("ecs-operator-agent").await.unwrap();
-        let address = service.spec.unwrap().cluster_ip.unwrap();
-        let port = host.rsplit_once(':').unwrap().1.to_owned();
+        let (host, port) = host.rsplit_once(':').unwrap();
+        let address = if host.parse::<IpAddr>().is_ok() {
+            host.to_owned()
+        } else {
+            service_address(scenario, host).await
+        };
         let text = text
             .replace(&path, "/${ECS_AGENT_URI#http://*/}")
             .replace("\r\n", "\\r\\n")
