@@ -134,7 +134,7 @@ pub async fn operate_unchecked(setup: Setup, stop: CancellationToken) -> anyhow:
     }
     if let Some(endpoint) = setup.agent {
         let served = agent::serve(endpoint, context.ledger.clone(), cache, stop.clone());
-        parts.spawn(supervise("agent endpoint", served));
+        parts.spawn(served);
     }
     start_controllers(&mut parts, &setup.reader, &context, &stop);
     match setup.leadership {

@@ -57,16 +57,7 @@ impl Endpoint {
     }
 }
 
-/// Serves until `stop`.
-///
-/// # Errors
-/// None; what goes wrong with a connection ends that connection.
-pub async fn serve(
-    endpoint: Endpoint,
-    ledger: Ledger,
-    cache: Arc<Cache>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+/// Serves until `stop`; what goes wrong with a connection ends that connection.
+pub async fn serve(endpoint: Endpoint, ledger: Ledger, cache: Arc<Cache>, stop: CancellationToken) {
     server::run(endpoint.listener, desk::Desk::new(ledger, cache), stop).await;
-    Ok(())
 }

@@ -76,21 +76,19 @@ pub fn marks(task: &Task, pod: &Pod) -> Option<Marks> {
     (marks != Marks::default()).then_some(marks)
 }
 
-/// Annotations that were put on for protection and stand on a Pod of no task: a copy has them from its original, and
-/// would keep its node for ever.
+/// Annotations of ours that stand on a Pod of no task: a copy has them from its original, and would keep its node for
+/// ever.
 #[must_use]
 pub fn copied_marks(pod: &Pod) -> BTreeMap<String, Option<String>> {
     let annotations = pod.annotations();
-    if !annotations.contains_key(labels::PROTECTED_UNTIL) {
-        return BTreeMap::new();
-    }
-    let ours = LEAVE_IT
+    let protected = annotations.contains_key(labels::PROTECTED_UNTIL);
+    let leave_it = LEAVE_IT
         .into_iter()
-        .filter(|(name, value)| annotations.get(*name).is_some_and(|has| has == value))
+        .filter(|(name, value)| protected && annotations.get(*name).is_some_and(|has| has == value))
         .map(|(name, _)| name);
-    ours.chain([labels::PROTECTED_UNTIL])
-        .map(|name| (name.to_owned(), None))
-        .collect()
+    let ours = [labels::PROTECTED_UNTIL, labels::QUIESCE];
+    let ours = ours.into_iter().filter(|name| annotations.contains_key(*name));
+    leave_it.chain(ours).map(|name| (name.to_owned(), None)).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +165,20 @@ mod tests {
         let plain = task(true, None);
         let off = json!({ "ecs-operator.dev/quiesce": null });
         assert_eq!(changed(marks(&plain, &pod(&plain, said))), json!([{}, off]));
+    }
+
+    #[test]
+    fn a_copy_loses_what_its_original_was_told_and_keeps_what_is_its_own() {
+        let until = "ecs-operator.dev/protected-until";
+        let quiesce = "ecs-operator.dev/quiesce";
+        let left = |annotations: Value| json!(copied_marks(&pod(&task(false, None), annotations)));
+        let all = json!({ KARPENTER: "true", until: "x", quiesce: "Drain", "mine": "stays" });
+        assert_eq!(left(all), json!({ KARPENTER: null, until: null, quiesce: null }));
+        assert_eq!(
+            left(json!({ KARPENTER: "true", quiesce: "Drain" })),
+            json!({ quiesce: null })
+        );
+        assert_eq!(left(json!({ KARPENTER: "true" })), json!({}));
     }
 
     #[test]
