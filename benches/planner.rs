@@ -217,6 +217,7 @@ fn carry_out(world: &mut World, key: &Key, plan: &ServicePlan) {
             held_up: None,
             tombstone: false,
             protected_until: None,
+            told: None,
             run_once: None,
         });
     }

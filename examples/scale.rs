@@ -273,6 +273,7 @@ async fn run_alone(kubeconfig: &str) -> anyhow::Result<()> {
         name: "alone".to_owned(),
         leadership: Leadership::Always,
         admin_listen: None,
+        agent: None,
     };
     operator::operate(setup, CancellationToken::new()).await
 }
@@ -290,6 +291,7 @@ async fn measure(instances: u32, tasks: u32) -> anyhow::Result<()> {
         name: "scale".to_owned(),
         leadership: Leadership::Always,
         admin_listen: None,
+        agent: None,
     };
     let mut parts = tokio::task::JoinSet::new();
     parts.spawn(operator::operate(setup, stop.clone()));

@@ -111,8 +111,15 @@ fn pods(recording: &Recording, tasks: &[Task], found: &mut Vec<String>) {
         if !over && marked && !task.is_some_and(protected) {
             found.push(format!("Pod {} says that its task is protected", name(pod)));
         }
+        if !over && !pod["metadata"]["annotations"][labels::QUIESCE].is_null() {
+            found.push(format!("Pod {} says that its task should finish", name(pod)));
+        }
     }
     for task in tasks.iter().filter(|t| !ended(t)) {
+        // every one is wanted by now (PROT-11)
+        if task.status.as_ref().is_some_and(|s| s.quiesce.is_some()) {
+            found.push(format!("Task {:?} is told to finish", task.metadata.name));
+        }
         let uid = task.metadata.uid.as_deref();
         let running = recording.all(Kind::Pod).any(|pod| {
             pod["metadata"]["ownerReferences"][0]["uid"].as_str() == uid

@@ -246,6 +246,7 @@ async fn keep(network: Arc<Network>, number: usize) {
             name: format!("operator-{number}"),
             leadership: Leadership::Always,
             admin_listen: None,
+            agent: None,
         };
         let mut process = tokio::spawn(operate_unchecked(setup, CancellationToken::new()));
         let ended = tokio::select! {

@@ -78,6 +78,26 @@ pub struct RunArgs {
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "ECS_OPERATOR_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,
+    /// Where Pods reach what ECS's agent gives to containers, as http://HOST:PORT: each new Pod is told, in ECS_AGENT_URI.
+    /// Left out, there is no such endpoint.
+    #[arg(long, env = "ECS_OPERATOR_AGENT_URI", value_name = "URI", value_parser = agent_uri)]
+    pub agent_uri: Option<String>,
+    /// Address where it listens, with --agent-uri.
+    #[arg(long, env = "ECS_OPERATOR_AGENT_LISTEN", default_value = "0.0.0.0:8082")]
+    pub agent_listen: SocketAddr,
+}
+
+/// Scheme and authority alone, without a slash at the end.
+fn agent_uri(text: &str) -> Result<String, String> {
+    let authority = text
+        .strip_prefix("http://")
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if authority.is_empty() || !authority.chars().all(allowed) {
+        return Err("write http://HOST:PORT, as Pods reach it".to_owned());
+    }
+    Ok(format!("http://{authority}"))
 }
 
 /// Options of `uninstall`.
@@ -98,4 +118,31 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_pods_reach_the_endpoint_is_a_scheme_and_an_authority_prot_20() {
+        for (text, expected) in [
+            ("http://agent.ns.svc:8082", "http://agent.ns.svc:8082"),
+            ("http://10.0.0.1/", "http://10.0.0.1"),
+            ("http://[fd00::1]:80", "http://[fd00::1]:80"),
+        ] {
+            assert_eq!(agent_uri(text).as_deref(), Ok(expected));
+        }
+        for text in [
+            "",
+            "agent:80",
+            "https://agent",
+            "http://",
+            "http://a/b",
+            "http://a b",
+            "http://$(A)",
+        ] {
+            assert!(agent_uri(text).is_err(), "{text}");
+        }
+    }
 }

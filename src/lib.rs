@@ -3,6 +3,7 @@
 //! The way through the code: watches fill [`cache`] stores, a snapshot is planned on by the pure functions of
 //! [`plan`], and the [`ledger`] turns the plan into conditional writes. See `docs/ARCHITECTURE.md`.
 
+pub mod agent;
 pub mod api;
 #[cfg(any(test, feature = "testing"))]
 pub mod audit;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::agent::{self, Endpoint};
 use crate::api::all_crds;
 use crate::cache::Cache;
 use crate::cli::RunArgs;
@@ -43,6 +44,8 @@ pub struct Setup {
     pub leadership: Leadership,
     /// Address of /livez, /readyz and /metrics, if they are wanted.
     pub admin_listen: Option<SocketAddr>,
+    /// Where containers find what ECS's agent gives them, if they are to.
+    pub agent: Option<Endpoint>,
 }
 
 /// When a process plans.
@@ -65,12 +68,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             identity: format!("{}-{}", args.pod_name, source::id().split_at(8).0),
         })
     };
+    let agent = match args.agent_uri {
+        Some(base) => Some(Endpoint::bind(args.agent_listen, Some(base)).await?),
+        None => None,
+    };
     let setup = Setup {
         reader: client::reader(config.clone())?,
         writer: client::writer(config)?,
         name: args.pod_name,
         leadership,
         admin_listen: Some(args.admin_listen),
+        agent,
     };
     let stop = CancellationToken::new();
     let operator = operate(setup, stop.clone());
@@ -96,6 +104,7 @@ pub async fn operate_unchecked(setup: Setup, stop: CancellationToken) -> anyhow:
     let metrics = Metrics::default();
     let cache = Arc::new(Cache::default());
     let ledger = Ledger::new(setup.writer.clone(), cache.clone(), metrics.clone());
+    let ledger = ledger.with_agent(setup.agent.as_ref().map(Endpoint::base));
     let all_active = matches!(setup.leadership, Leadership::Always);
     let (leads_tx, leads) = watch::channel(all_active);
     info!(
@@ -120,8 +129,12 @@ pub async fn operate_unchecked(setup: Setup, stop: CancellationToken) -> anyhow:
     });
     let mut parts = JoinSet::new();
     if let Some(address) = setup.admin_listen {
-        let admin = admin::serve(address, cache, metrics.clone(), stop.clone());
+        let admin = admin::serve(address, cache.clone(), metrics.clone(), stop.clone());
         parts.spawn(supervise("admin server", admin));
+    }
+    if let Some(endpoint) = setup.agent {
+        let served = agent::serve(endpoint, context.ledger.clone(), cache, stop.clone());
+        parts.spawn(served);
     }
     start_controllers(&mut parts, &setup.reader, &context, &stop);
     match setup.leadership {

@@ -40,10 +40,16 @@ const ROOMS: &[Room] = &[
         ],
         None,
     ),
+    (
+        "agent",
+        &["api", "build", "cache", "ledger", "plan", "runtime"],
+        None,
+    ),
     ("audit", &["api", "domain", "plan", "runtime"], None),
     (
         "operator",
         &[
+            "agent",
             "api",
             "cache",
             "cli",
@@ -68,7 +74,11 @@ const ROOMS: &[Room] = &[
     ),
     ("simulated", &["runtime"], None),
     ("uninstall", &["api", "cli", "report", "runtime"], None),
-    ("local", &["api", "cli", "operator", "runtime", "simulated"], None),
+    (
+        "local",
+        &["agent", "api", "cli", "operator", "runtime", "simulated"],
+        None,
+    ),
 ];
 
 /// The core: the same snapshot gives the same plan, so nothing there may read what is in none.

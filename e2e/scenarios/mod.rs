@@ -1,5 +1,6 @@
 //! One file per behaviour.
 
+mod agent;
 mod api;
 mod circuit_breaker;
 mod constraint;

@@ -63,6 +63,10 @@ pub mod labels {
     pub const TASK_DEFINITION: &str = "ecs-operator.dev/task-definition";
     /// Annotation on the Pod of a protected task: until when. (PROT-1)
     pub const PROTECTED_UNTIL: &str = "ecs-operator.dev/protected-until";
+    /// Annotation on the Pod of a task that should finish: why. (PROT-11)
+    pub const QUIESCE: &str = "ecs-operator.dev/quiesce";
+    /// Docker label of a container: the directory in which it finds the file `quiesce`. (PROT-11)
+    pub const QUIESCE_DIRECTORY: &str = "ecs-operator.dev/quiesce-directory";
     /// Annotation on a Node: its uid, if its instance was deregistered by force.
     pub const DEREGISTERED: &str = "ecs-operator.dev/deregistered";
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, PlacementConstraint,
-    PlacementFailure, PlacementStrategy, ProtectionAnswer, ServiceRef, StopCode, Tag, TaskProtection, rules,
+    PlacementFailure, PlacementStrategy, ProtectionAnswer, Quiesce, ServiceRef, StopCode, Tag,
+    TaskProtection, rules,
 };
 
 /// One run of a task definition, bound to one instance and never moved. (TASK-17)
@@ -243,6 +244,9 @@ pub struct TaskStatus {
     /// The last request for protection that was answered. (PROT-3)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionAnswer>,
+    /// Only protection keeps the task: it should finish its work and end its protection. (PROT-11)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiesce: Option<Quiesce>,
     /// Code of why it stopped. (TASK-13)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<StopCode>,
@@ -254,7 +258,8 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub placement_failures: Vec<PlacementFailure>,
-    /// Placed, Ready and, if it has health checks, Healthy; Protected, if that was ever asked for.
+    /// Placed, Ready and, if it has health checks, Healthy; Protected, if that was ever asked for; Quiesce, if only
+    /// protection keeps or kept it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

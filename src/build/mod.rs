@@ -6,6 +6,7 @@
 //!
 //! What ECS offers and Kubernetes has no counterpart for is refused or reported by name, never dropped.
 
+mod agent;
 mod containers;
 mod demand;
 mod depends_on;
@@ -31,6 +32,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
+pub use agent::{AGENT_URI, AgentEndpoint, AgentId};
 pub use demand::demand;
 pub use effective::effective_request;
 pub use names::container_names;

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{EcsCluster, Task, TaskDefinition, TaskSpec, finalizers, labels};
 
+use super::agent::{self, AgentEndpoint};
 use super::demand::Sizes;
 use super::owner;
 use super::protection::protected_until;
@@ -19,7 +20,7 @@ const AUTOSCALER_DAEMON: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 pub(super) const UID_DIGITS: usize = 8;
 
 /// What a Pod is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct PodInput<'a> {
     /// The task, with uid and namespace.
     pub task: &'a Task,
@@ -31,6 +32,8 @@ pub struct PodInput<'a> {
     pub daemon: bool,
     /// The node it is bound to.
     pub node_name: &'a str,
+    /// Where its containers find what ECS's agent gives them, if there is one. (PROT-20)
+    pub agent: Option<AgentEndpoint<'a>>,
 }
 
 /// Name of a task's Pod: the task's name and the first 8 hex digits of its uid. `None` before the API server gave it one.
@@ -92,6 +95,9 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     };
     spec.automount_service_account_token = Some(role.is_some());
     spec.service_account_name = Some(role.map_or("default", String::as_str).to_owned());
+    if let Some(endpoint) = input.agent {
+        agent::tell(&mut spec, endpoint, &namespace, &name);
+    }
     let mut annotations = built.annotations;
     if input.daemon {
         annotations.insert(AUTOSCALER_DAEMON.to_owned(), "true".to_owned());

@@ -29,7 +29,8 @@ pub struct Marks {
 
 /// Whether an annotation of a Pod is read here.
 pub(super) fn is_mark(annotation: &str) -> bool {
-    annotation == labels::PROTECTED_UNTIL || LEAVE_IT.iter().any(|(name, _)| *name == annotation)
+    [labels::PROTECTED_UNTIL, labels::QUIESCE].contains(&annotation)
+        || LEAVE_IT.iter().any(|(name, _)| *name == annotation)
 }
 
 /// Until when a task is protected, as its status says.
@@ -38,7 +39,8 @@ pub(super) fn protected_until(task: &Task) -> Option<&str> {
 }
 
 /// What a Pod that runs has to say differently about its task: that it is of this task and labels of ours, if it lost
-/// them, and its protection. What was put on for protection goes with it, and nothing else. `None` if all is right.
+/// them, its protection, and whether it should finish. What was put on for protection goes with it, and nothing else.
+/// `None` if all is right.
 ///
 /// A protected daemon keeps no node: it is protected from updates only. (PROT-12)
 #[must_use]
@@ -70,24 +72,29 @@ pub fn marks(task: &Task, pod: &Pod) -> Option<Marks> {
             marks.labels.insert(labels::HOLD.to_owned(), None);
         }
     }
+    let told = task.status.as_ref().and_then(|s| s.quiesce.as_ref());
+    let told = told.map(|told| told.reason.name());
+    if has(labels::QUIESCE) != told {
+        marks
+            .annotations
+            .insert(labels::QUIESCE.to_owned(), told.map(ToOwned::to_owned));
+    }
     (marks != Marks::default()).then_some(marks)
 }
 
-/// Annotations that were put on for protection and stand on a Pod of no task: a copy has them from its original, and
-/// would keep its node for ever.
+/// Annotations of ours that stand on a Pod of no task: a copy has them from its original, and would keep its node for
+/// ever.
 #[must_use]
 pub fn copied_marks(pod: &Pod) -> BTreeMap<String, Option<String>> {
     let annotations = pod.annotations();
-    if !annotations.contains_key(labels::PROTECTED_UNTIL) {
-        return BTreeMap::new();
-    }
-    let ours = LEAVE_IT
+    let protected = annotations.contains_key(labels::PROTECTED_UNTIL);
+    let leave_it = LEAVE_IT
         .into_iter()
-        .filter(|(name, value)| annotations.get(*name).is_some_and(|has| has == value))
+        .filter(|(name, value)| protected && annotations.get(*name).is_some_and(|has| has == value))
         .map(|(name, _)| name);
-    ours.chain([labels::PROTECTED_UNTIL])
-        .map(|name| (name.to_owned(), None))
-        .collect()
+    let ours = [labels::PROTECTED_UNTIL, labels::QUIESCE];
+    let ours = ours.into_iter().filter(|name| annotations.contains_key(*name));
+    leave_it.chain(ours).map(|name| (name.to_owned(), None)).collect()
 }
 
 #[cfg(test)]
@@ -151,6 +158,33 @@ mod tests {
         let other = json!({ KARPENTER: "4h", "ecs-operator.dev/protected-until": "x" });
         let off = json!({ "ecs-operator.dev/protected-until": null });
         assert_eq!(changed(marks(&plain, &pod(&plain, other))), json!([{}, off]));
+    }
+
+    #[test]
+    fn the_pod_of_a_task_that_should_finish_says_why_until_it_need_not_prot_11() {
+        let mut told = task(true, None);
+        let quiesce = json!({ "reason": "Drain", "since": "2026-01-01T00:00:00Z" });
+        told.status.as_mut().unwrap().quiesce = serde_json::from_value(quiesce).unwrap();
+        let said = json!({ "ecs-operator.dev/quiesce": "Drain" });
+        assert_eq!(changed(marks(&told, &pod(&told, json!({})))), json!([{}, said]));
+        assert_eq!(marks(&told, &pod(&told, said.clone())), None);
+        let plain = task(true, None);
+        let off = json!({ "ecs-operator.dev/quiesce": null });
+        assert_eq!(changed(marks(&plain, &pod(&plain, said))), json!([{}, off]));
+    }
+
+    #[test]
+    fn a_copy_loses_what_its_original_was_told_and_keeps_what_is_its_own() {
+        let until = "ecs-operator.dev/protected-until";
+        let quiesce = "ecs-operator.dev/quiesce";
+        let left = |annotations: Value| json!(copied_marks(&pod(&task(false, None), annotations)));
+        let all = json!({ KARPENTER: "true", until: "x", quiesce: "Drain", "mine": "stays" });
+        assert_eq!(left(all), json!({ KARPENTER: null, until: null, quiesce: null }));
+        assert_eq!(
+            left(json!({ KARPENTER: "true", quiesce: "Drain" })),
+            json!({ quiesce: null })
+        );
+        assert_eq!(left(json!({ KARPENTER: "true" })), json!({}));
     }
 
     #[test]

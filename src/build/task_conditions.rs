@@ -1,13 +1,16 @@
 //! What the conditions of a Task say, from its spec and the rest of its status.
 
 use crate::api::conditions::State;
-use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
+use crate::api::{HealthStatus, LastStatus, QuiesceReason, Task, TaskStatus};
 
 /// Whether health checks pass; a task without them has no such condition.
 pub const HEALTHY: &str = "Healthy";
+/// Whether only protection keeps the task.
+const QUIESCE: &str = "Quiesce";
 
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
-/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for.
+/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for. `Quiesce`:
+/// whether only protection keeps it, once it did.
 #[must_use]
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
@@ -17,7 +20,24 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
     let protected = protected(status).map(|state| ("Protected", state));
-    always.into_iter().chain(healthy).chain(protected).collect()
+    let quiesce = quiesce(status).map(|state| (QUIESCE, state));
+    let sometimes = healthy.into_iter().chain(protected).chain(quiesce);
+    always.into_iter().chain(sometimes).collect()
+}
+
+/// Whether only protection keeps the task. (PROT-11)
+fn quiesce(status: &TaskStatus) -> Option<State> {
+    let known = status.conditions.iter().any(|c| c.type_ == QUIESCE);
+    let Some(told) = &status.quiesce else {
+        return known.then(|| State::no("NotNeeded", "the task is wanted again"));
+    };
+    let why = match told.reason {
+        QuiesceReason::ScaleIn => "its service has more tasks than it wants",
+        QuiesceReason::Deployment => "a deployment replaces it",
+        QuiesceReason::Drain => "its container instance drains",
+    };
+    let text = format!("the task should finish and end its protection: {why}");
+    Some(State::yes(told.reason.name(), &text))
 }
 
 /// Whether the task is protected, and what became of the last request. (PROT-3, PROT-5)
@@ -273,6 +293,41 @@ mod tests {
         );
         let plain = states(&task, &TaskStatus::default());
         assert!(plain.iter().all(|(type_, _)| *type_ != "Protected"));
+    }
+
+    #[test]
+    fn a_task_that_should_finish_says_why_and_that_it_need_not_any_more_prot_11() {
+        let quiesce = |status: &TaskStatus| {
+            let task = Task::new(
+                "t1",
+                serde_json::from_value(json!({ "taskDefinition": "web:1" })).unwrap(),
+            );
+            let mut all = states(&task, status).into_iter();
+            all.find(|(type_, _)| *type_ == QUIESCE).map(|(_, state)| state)
+        };
+        let mut status = TaskStatus::default();
+        assert_eq!(quiesce(&status), None, "nothing was ever said");
+        for (reason, why) in [
+            ("ScaleIn", "more tasks"),
+            ("Deployment", "replaces it"),
+            ("Drain", "drains"),
+        ] {
+            let told = json!({ "reason": reason, "since": "2026-01-01T00:00:00Z" });
+            status.quiesce = serde_json::from_value(told).unwrap();
+            let state = quiesce(&status).unwrap();
+            let said = merge(&[], &[(QUIESCE, state)], None, jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!(
+                (said[0].status.as_str(), said[0].reason.as_str()),
+                ("True", reason)
+            );
+            assert!(said[0].message.contains(why), "{}", said[0].message);
+            status.conditions = said;
+        }
+        status.quiesce = None;
+        assert_eq!(
+            quiesce(&status),
+            Some(State::no("NotNeeded", "the task is wanted again"))
+        );
     }
 
     #[test]

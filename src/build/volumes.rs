@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolumeClaimVolumeSource, Volume as PodVolume,
-    VolumeMount,
+    DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource,
+    ObjectFieldSelector, PersistentVolumeClaimVolumeSource, Volume as PodVolume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::api::labels::{QUIESCE, QUIESCE_DIRECTORY};
 use crate::api::{ContainerDefinition, TaskDefinitionSpec, Volume};
 
 use super::names::{is_subdomain, labels};
@@ -15,6 +16,8 @@ use super::unsupported::Refusals;
 
 /// Where Linux keeps shared memory.
 const SHM: &str = "/dev/shm";
+/// The volume with the file that says why the task should finish; the space keeps it apart from volumes that users name.
+const QUIESCE_VOLUME: &str = "quiesce file";
 
 /// Volumes of a Pod and the mounts of each container, by ECS container name.
 #[derive(Debug, Default)]
@@ -32,13 +35,15 @@ pub(super) fn volumes(spec: &TaskDefinitionSpec, refusals: &mut Refusals) -> Vol
         spec.volumes
             .iter()
             .map(|v| v.name.as_str())
-            .chain(own.iter().map(String::as_str)),
+            .chain(own.iter().map(String::as_str))
+            .chain([QUIESCE_VOLUME]),
     );
     let known: BTreeSet<&str> = spec.volumes.iter().map(|v| v.name.as_str()).collect();
     if known.len() != spec.volumes.len() {
         refusals.refuse_task("volumes", "two volumes have the same name.");
     }
     let mut used: BTreeSet<&str> = BTreeSet::new();
+    let mut quiesce = None;
     for container in &spec.container_definitions {
         let mut mounts = Vec::new();
         for (volume, mut mount) in declared(spec, container, refusals) {
@@ -56,6 +61,11 @@ pub(super) fn volumes(spec: &TaskDefinitionSpec, refusals: &mut Refusals) -> Vol
             mounts.push(mount);
         }
         memory_mounts(container, &names, &mut built.volumes, &mut mounts, refusals);
+        let directory = container.docker_labels.get(QUIESCE_DIRECTORY);
+        if let Some((directory, name)) = directory.zip(names.get(QUIESCE_VOLUME)) {
+            quiesce.get_or_insert_with(|| quiesce_volume(name));
+            mounts.push(mount_at(name, directory, true));
+        }
         check_paths(container, &mounts, refusals);
         built.mounts.insert(container.name.clone(), mounts);
     }
@@ -66,7 +76,29 @@ pub(super) fn volumes(spec: &TaskDefinitionSpec, refusals: &mut Refusals) -> Vol
             ..source(volume, refusals)
         });
     }
+    built.volumes.extend(quiesce);
     built
+}
+
+/// The file that says why the task should finish, and is empty until then: what an annotation says, as the kubelet sees
+/// it. (PROT-11)
+fn quiesce_volume(name: &str) -> PodVolume {
+    let file = DownwardAPIVolumeFile {
+        path: "quiesce".to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            api_version: None,
+            field_path: format!("metadata.annotations['{QUIESCE}']"),
+        }),
+        ..DownwardAPIVolumeFile::default()
+    };
+    PodVolume {
+        name: name.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![file]),
+            ..DownwardAPIVolumeSource::default()
+        }),
+        ..PodVolume::default()
+    }
 }
 
 /// Mount points of a container, then those of the containers it takes volumes from (and they from others).

@@ -317,6 +317,7 @@ pub fn task(object: &api::Task) -> Task {
         stopped_reason: status.stopped_reason.or_else(|| spec.stopped_reason.clone()),
         tombstone: spec.tombstone,
         protected_until: protected_until(object),
+        told: status.quiesce.map(|told| told.reason),
         run_once: run_once(spec).map(std::sync::Arc::new),
     }
 }

@@ -44,6 +44,9 @@ pub struct LocalOptions {
     /// Address of the API server. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// Address of what ECS's agent gives to containers: `ECS_AGENT_URI` in each Pod. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub agent_listen: SocketAddr,
     /// Kubeconfig file to be written [default: ~/.kube/ecs-operator-local]. It goes at the end.
     #[arg(long, value_name = "FILE")]
     pub write_kubeconfig: Option<PathBuf>,

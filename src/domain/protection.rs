@@ -45,6 +45,38 @@ pub struct ProtectionAnswer {
     pub failure: Option<String>,
 }
 
+/// Why a protected task should finish. (PROT-11)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum QuiesceReason {
+    /// Its service has more tasks than it wants.
+    ScaleIn,
+    /// A deployment replaces it.
+    Deployment,
+    /// Its container instance drains.
+    Drain,
+}
+
+impl QuiesceReason {
+    /// As it stands in objects and answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScaleIn => "ScaleIn",
+            Self::Deployment => "Deployment",
+            Self::Drain => "Drain",
+        }
+    }
+}
+
+/// A protected task that should finish and end its protection. (PROT-11)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quiesce {
+    /// ScaleIn, Deployment or Drain.
+    pub reason: QuiesceReason,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
 /// What a task has of protection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protection {

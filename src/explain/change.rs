@@ -251,6 +251,7 @@ pub(super) fn made_up(key: Key, instance: &str, group: &str, since: Timestamp) -
         held_up: None,
         tombstone: false,
         protected_until: None,
+        told: None,
         run_once: None,
     }
 }

@@ -25,7 +25,7 @@ use crate::build;
 use crate::cache::convert::revision_of;
 use crate::domain::records::{Deployment, InstanceStatus, SchedulingStrategy, ServiceRef, StopCode};
 use crate::plan::world::{Key, Service, World};
-use crate::plan::{ServicePlan, Stop, only_daemons_left};
+use crate::plan::{ServicePlan, Stop, Tell, only_daemons_left};
 use crate::runtime::source;
 
 /// Requests of one pass that are under way at a time.
@@ -81,9 +81,10 @@ impl Ledger {
         }
         // what was decided on before and not carried out, by a process that ended or a write that failed, is due too
         let stops = [carried_over(world, service), plan.stop.clone()].concat();
-        let (started, stopping) = tokio::join!(
+        let (started, stopping, told) = tokio::join!(
             self.start_all(service, plan, &placed),
-            self.stop_all(service, &stops)
+            self.stop_all(service, &stops),
+            self.tell_all(&plan.tell)
         );
         report.started = started.ids;
         report.release = started.release;
@@ -92,7 +93,7 @@ impl Ledger {
             report.started.extend(self.lane.take(&service.key));
         }
         report.again |= stopping == Stopping::Moved;
-        report.later |= stopping == Stopping::Refused;
+        report.later |= stopping == Stopping::Refused || !told;
         if daemon && (!decided || !report.started.is_empty()) {
             self.report_daemon(service, plan, &placed, &mut report).await;
         }
@@ -303,12 +304,19 @@ impl Ledger {
             .named(&task.spec.cluster)
             .ok_or_else(|| missing(&format!("cluster {}", task.spec.cluster)))?;
         let node_name = task.spec.container_instance.clone().unwrap_or_default();
+        // whose create comes first has given the Pod its secret: one that is tried again changes nothing
+        let secret = self.agent.is_some().then(source::id).unwrap_or_default();
+        let agent = self.agent.as_deref().map(|base| build::AgentEndpoint {
+            base,
+            secret: &secret,
+        });
         build::pod(&build::PodInput {
             task,
             definition: &definition,
             cluster: &cluster,
             daemon: task.spec.service.as_ref().is_some_and(|s| s.daemon),
             node_name: &node_name,
+            agent,
         })
     }
 
@@ -324,6 +332,16 @@ impl Ledger {
             worst = worst.max(one);
         }
         worst
+    }
+
+    /// Tells protected tasks that they should finish; whether all answers are certain. One that moved comes with an event
+    /// that has its service planned anew.
+    async fn tell_all(&self, tells: &[Tell]) -> bool {
+        let requests = tells.iter().map(|tell| self.tell_task(tell).boxed());
+        let requests: Vec<_> = requests.collect();
+        let outcomes: Vec<_> = stream::iter(requests).buffer_unordered(PARALLEL).collect().await;
+        let lost = |outcome: &Outcome<()>| matches!(outcome, Outcome::Refused(_) | Outcome::Unknown(_));
+        !outcomes.iter().any(lost)
     }
 
     async fn stop_one(&self, service: &Service, stop: &Stop) -> Stopping {

@@ -67,6 +67,8 @@ pub struct Ledger {
     cache: Arc<Cache>,
     metrics: Metrics,
     process: Arc<str>,
+    /// Base of the endpoint that Pods are told of.
+    agent: Option<Arc<str>>,
     fences: Arc<Fences>,
     queues: Arc<Mutex<HashMap<String, Weak<Turn>>>>,
     put_off: Arc<mirror::PutOff>,
@@ -88,6 +90,7 @@ impl Ledger {
             cache,
             metrics,
             process,
+            agent: None,
             fences: Arc::default(),
             queues: Arc::default(),
             put_off: Arc::default(),
@@ -95,6 +98,15 @@ impl Ledger {
             lane: Arc::default(),
             run_once: Arc::default(),
             told_newer: Arc::default(),
+        }
+    }
+
+    /// The same ledger, which tells each new Pod of the endpoint at `base`: `http://HOST:PORT`. (PROT-20)
+    #[must_use]
+    pub fn with_agent(self, base: Option<&str>) -> Self {
+        Self {
+            agent: base.map(Arc::from),
+            ..self
         }
     }
 

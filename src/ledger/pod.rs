@@ -124,6 +124,12 @@ impl Ledger {
         outcome
     }
 
+    /// The whole Pod as the API server itself has it now. (PROT-20)
+    pub async fn look_up_pod(&self, namespace: &str, name: &str) -> Outcome<core::Pod> {
+        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
+        self.send("pod_get", api.get(name)).await
+    }
+
     /// Whether the API server itself shows no Pod of a task of that name that has not ended. No certain answer is no. Asked
     /// for by label and, since anybody can take a label off, by the nodes where the task has a share; what is its own, the
     /// Pod's name says. (F1)

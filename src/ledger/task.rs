@@ -1,6 +1,7 @@
 //! Tasks: created once, bound; told to stop once; ended once. (TASK-4, F1 to F4)
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -17,7 +18,9 @@ use crate::api::conditions;
 use crate::api::{Task, TaskSpec, TaskStatus, finalizers, labels};
 use crate::build::{Pod, task_conditions};
 use crate::cache::convert::revision_of;
-use crate::domain::records::{DesiredStatus, LastStatus, StopCode};
+use crate::cache::store::version_of;
+use crate::domain::records::{DesiredStatus, LastStatus, Quiesce, StopCode, TaskProtection};
+use crate::plan::Tell;
 use crate::plan::world::Key;
 use crate::runtime::source;
 
@@ -128,22 +131,24 @@ impl Ledger {
 
     /// Reads a Task from the API server itself.
     pub async fn read_task(&self, key: &Key) -> Option<Task> {
+        self.look_up_task(key).await.applied()
+    }
+
+    /// Reads a Task from the API server itself; `Gone` proves that there is none now.
+    pub async fn look_up_task(&self, key: &Key) -> Outcome<Task> {
         let api = self.tasks(&key.namespace);
-        let read = self.send("task_get", api.get(&key.name)).await.applied()?;
-        self.cache.learn_task(read.clone());
-        Some(read)
+        let outcome = self.send("task_get", api.get(&key.name)).await;
+        if let Outcome::Applied(task) = &outcome {
+            self.cache.learn_task(task.clone());
+        }
+        outcome
     }
 
     /// Whether the API server itself says that the Pod's Task is gone: there is none of that name, or it has another
     /// uid. (F4)
     pub async fn owner_is_gone(&self, key: &Key, pod: &Pod) -> bool {
-        let api = self.tasks(&key.namespace);
-        match self.send("task_get", api.get(&key.name)).await {
-            Outcome::Applied(found) => {
-                let other = !belongs(&found, pod);
-                self.cache.learn_task(found);
-                other
-            }
+        match self.look_up_task(key).await {
+            Outcome::Applied(found) => !belongs(&found, pod),
             Outcome::Gone => true,
             _ => false,
         }
@@ -167,6 +172,42 @@ impl Ledger {
             info!(task = %key, %reason, "told to stop");
         }
         outcome
+    }
+
+    /// Writes into a Task's status whether only protection keeps it, if the Task is still as it was seen. (PROT-11)
+    pub async fn tell_task(&self, tell: &Tell) -> Outcome<()> {
+        let seen = |task: &Arc<Task>| {
+            task.uid().as_ref() == Some(&tell.uid) && version_of(task.as_ref()) == tell.version
+        };
+        let Some(task) = self.cache.tasks.get(&tell.task).filter(seen) else {
+            return Outcome::Stale;
+        };
+        let mut status = task.status.clone().unwrap_or_default();
+        status.quiesce = tell.reason.map(|reason| Quiesce {
+            reason,
+            since: source::now().to_string(),
+        });
+        let outcome = self.report_task(&task, &status).await;
+        if matches!(outcome, Outcome::Applied(())) {
+            info!(task = %tell.task, reason = ?tell.reason, "told whether it should finish");
+        }
+        outcome
+    }
+
+    /// Asks for protection of a Task or for its end, if the Task is still as it was seen: the Task with the request.
+    /// (PROT-21)
+    pub async fn ask_protection(&self, task: &Task, request: &TaskProtection) -> Outcome<()> {
+        let change = json!({
+            "metadata": { "uid": task.uid(), "resourceVersion": task.resource_version() },
+            // what was asked before goes, member by member
+            "spec": { "protection": {
+                "protectionEnabled": request.protection_enabled,
+                "expiresInMinutes": request.expires_in_minutes,
+                "renewal": request.renewal,
+            } },
+        });
+        self.patch_task(&crate::cache::store::key_of(task), change, "task_protection")
+            .await
     }
 
     /// Makes a new authorising write on a Task that should run and has no Pod. (F2)

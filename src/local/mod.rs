@@ -32,6 +32,7 @@ use tower::util::MapRequestLayer;
 
 use self::manifests::Manifest;
 use self::terminal::{note, say};
+use crate::agent::Endpoint;
 use crate::api::{EcsCluster, EcsClusterSpec, all_crds};
 use crate::cli::local::{LocalArgs, LocalOptions};
 use crate::operator::{self, Leadership, Setup};
@@ -81,6 +82,7 @@ async fn serve(options: LocalOptions) -> anyhow::Result<()> {
         name: "local".to_owned(),
         leadership: Leadership::Always,
         admin_listen: None,
+        agent: Some(Endpoint::bind(options.agent_listen, None).await?),
     };
     parts.spawn(operator::operate(setup, stop.clone()));
     let fleet = simulated::run(reader.clone(), machines::settings(options.speed), stop.clone());

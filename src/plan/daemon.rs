@@ -13,9 +13,12 @@ use super::deployment::{self, Recipe};
 use super::eligibility::{check_refused, check_resources, check_rules, check_status};
 use super::members::{Member, Phase, count, members};
 use super::prospect::Verdict;
+use super::quiesce::Going;
 use super::world::{Instance, Rejection, Service, World};
-use super::{FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, protection, texts};
-use crate::domain::records::{Deployment, InstanceStatus, ServiceRef};
+use super::{
+    FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, protection, quiesce, texts,
+};
+use crate::domain::records::{Deployment, InstanceStatus, QuiesceReason, ServiceRef};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// What a pass over the instances found.
@@ -80,7 +83,10 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
         }
     }
     if recipe.is_some() && may_place {
-        update(service, &mut plan, &mut survey);
+        let going = update(service, &mut plan, &mut survey);
+        // a drain asks daemons for nothing: they go when all others have
+        let stay = members.iter().filter(|m| !drain::draining(world, m.instance));
+        quiesce::tell(&mut plan, stay, &going);
     }
     plan.stop.truncate(STOPS_MAX);
     plan.protected = protection::awaited(survey.outdated.iter().copied());
@@ -303,7 +309,7 @@ impl Pass<'_> {
 /// Stops what is to be replaced, as far as the lower bound allows; the replacement follows when the place is free.
 /// An old task stops even if the new one might not fit: as in ECS, minimumHealthyPercent is what guards against that.
 /// (DAEMON-33, DAEMON-34, DAEMON-36, ROLL-5)
-fn update(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>) {
+fn update<'m>(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'m, 'm>) -> Going<'m> {
     let bounds = Bounds::new(plan.desired_count, service.minimum_healthy_percent, 100);
     let mut budget = Budget::new(bounds.lower, survey.standings.iter().copied());
     survey
@@ -323,11 +329,14 @@ fn update(service: &Service, plan: &mut ServicePlan, survey: &mut Survey<'_, '_>
     if stuck && !waits && plan.stop.is_empty() {
         texts::deadlock(plan);
     }
+    let outdated = survey.outdated.iter().map(|m| (*m, QuiesceReason::Deployment));
+    let going = quiesce::leaving(outdated, &mut budget);
     // An unhealthy task makes room for its replacement, one at a time. (HEALTH-5, HEALTH-10)
     if let Some(member) = survey.unhealthy.first().filter(|_| !stopped && !survey.moving) {
         plan.events.push(texts::failed_health(&member.key.name));
         plan.stop.push(member.stop(texts::UNHEALTHY.to_owned()));
     }
+    going
 }
 
 /// Says why instances lack their daemon. An instance that is only away for a moment is no placement error.

@@ -1,6 +1,13 @@
 //! Draining: what holds daemons on an instance.
 
 use super::world::{Instance, Key, World};
+use crate::domain::records::InstanceStatus;
+
+/// Whether this is a DRAINING instance.
+pub(super) fn draining(world: &World, instance: Option<&str>) -> bool {
+    let instance = instance.and_then(|name| world.instances.get(name));
+    instance.is_some_and(|i| i.status == InstanceStatus::Draining)
+}
 
 /// Whether every task on the instance but its daemons is STOPPED, and none can come any more: only then are daemons
 /// told to stop on a DRAINING instance. (DAEMON-42 to DAEMON-44)

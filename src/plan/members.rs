@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::world::{Key, Service, Task, World};
 use super::{Stop, deployment, texts};
-use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, StopMark};
+use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, QuiesceReason, StopMark};
 use crate::domain::rollout::Standing;
 
 /// Seconds until a task without health checks is healthy, where the cluster is not known. (HEALTH-1)
@@ -51,6 +51,8 @@ pub(super) struct Member<'a> {
     pub(super) changes_at: Option<Timestamp>,
     /// Protected until then, if it is now. (PROT-1)
     pub(super) protected_until: Option<Timestamp>,
+    /// Why it was told to finish, if it was. (PROT-11)
+    pub(super) told: Option<QuiesceReason>,
     /// When it was created; the beginning of time if it is unseen.
     pub(super) created_at: Timestamp,
 }
@@ -146,6 +148,7 @@ fn not_seen<'a>(key: &Key, deployment: &'a str, instance: Option<&'a str>, marke
         unhealthy: false,
         changes_at: None,
         protected_until: None,
+        told: None,
         created_at: Timestamp::MIN,
     }
 }
@@ -206,6 +209,7 @@ impl<'a> Health<'a> {
             unhealthy: unhealthy && changes_at.is_none(),
             changes_at,
             protected_until: task.protected_until.filter(|until| *until > self.world.now),
+            told: task.told,
             created_at: task.created_at,
         }
     }

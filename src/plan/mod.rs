@@ -15,6 +15,7 @@ pub mod permission;
 mod placement;
 mod prospect;
 mod protection;
+mod quiesce;
 mod ranking;
 mod rejection;
 mod replica;
@@ -38,6 +39,7 @@ pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
 pub use prospect::{Prospect, Verdict, prospect};
 pub use protection::crowded;
+pub use quiesce::Tell;
 pub use rejection::closest;
 pub use texts::UNPLACED;
 use world::{Key, World};
@@ -115,6 +117,8 @@ pub struct ServicePlan {
     pub held_up: Option<String>,
     /// Tasks that should go and are protected: which, and until when. (PROT-7, PROT-8)
     pub protected: Option<String>,
+    /// Protected tasks that should finish, or need not any more. (PROT-11)
+    pub tell: Vec<Tell>,
     /// The service went back to an older deployment: what failed, and what to change. (CB-10)
     pub rolled_back: Option<String>,
     /// SVC-13 holds.

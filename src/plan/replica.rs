@@ -15,14 +15,16 @@ use jiff::{SignedDuration, Timestamp};
 use super::backoff;
 use super::choice::draw;
 use super::deployment::{self, Recipe};
+use super::drain;
 use super::members::{Member, Phase, count, members, wanted_count};
 use super::placement::Placer;
 use super::world::{Instance, Key, Service, World};
 use super::zones::{Zones, zone_of};
 use super::{
-    FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, Stop, closest, protection, scale_in, texts,
+    FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, Stop, closest, protection, quiesce, scale_in,
+    texts,
 };
-use crate::domain::records::{Deployment, InstanceStatus, RolloutState};
+use crate::domain::records::{Deployment, QuiesceReason, RolloutState};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// Live members by what is to become of them.
@@ -88,7 +90,7 @@ impl Pass<'_> {
         for member in self.members.iter().filter(|m| m.live()) {
             let instance = member.instance.and_then(|name| self.world.instances.get(name));
             let lost_at = instance.and_then(|i| lost_at(self.world, i));
-            let draining = instance.is_some_and(|i| i.status == InstanceStatus::Draining);
+            let draining = drain::draining(self.world, member.instance);
             let heap = if lost_at.is_some_and(|at| at <= self.world.now) {
                 &mut self.heaps.lost
             } else if draining
@@ -151,6 +153,7 @@ impl Pass<'_> {
             ..m.scale_in()
         };
         self.plan.stop.extend(chosen.iter().map(leave));
+        self.tell(surplus, budget);
         if count(chosen.iter()) < surplus {
             self.alarms
                 .extend(self.heaps.good.iter().filter_map(|m| m.protected_until));
@@ -159,15 +162,32 @@ impl Pass<'_> {
         self.plan.stop.truncate(STOPS_MAX.saturating_sub(marks));
     }
 
+    /// Tells protected tasks that would be stopped now that they should finish. (PROT-11)
+    fn tell(&mut self, surplus: u32, mut spare: Budget) {
+        let leaving = self.heaps.leaving.iter().filter_map(|m| {
+            let why = if drain::draining(self.world, m.instance) {
+                QuiesceReason::Drain
+            } else {
+                QuiesceReason::Deployment
+            };
+            (why == QuiesceReason::Drain || self.recipe.is_some()).then_some((*m, why))
+        });
+        let mut going = quiesce::leaving(leaving, &mut spare);
+        let good = &self.heaps.good;
+        going.extend(quiesce::surplus(
+            self.world,
+            self.service,
+            good,
+            surplus,
+            &mut spare,
+        ));
+        quiesce::tell(&mut self.plan, self.members, &going);
+    }
+
     /// Stops what leaves, as far as lower allows: what does not run goes at once. Without a recipe an older
     /// deployment keeps what runs. (DRAIN-3, DRAIN-4, ROLL-2, ROLL-4, ROLL-5, PROT-8, DRAIN-15)
     fn stop_leaving(&mut self, budget: &mut Budget) {
         let world = self.world;
-        let draining = |m: &Member<'_>| {
-            m.instance
-                .and_then(|name| world.instances.get(name))
-                .is_some_and(|i| i.status == InstanceStatus::Draining)
-        };
         let mut leaving = self.heaps.leaving.clone();
         leaving.sort_by_cached_key(|m| {
             let age = self
@@ -182,10 +202,18 @@ impl Pass<'_> {
                 .iter()
                 .any(|d| d.id == m.deployment && d.was_completed());
             let chance = draw(world.seed, &[&self.service.uid, &m.key.name]);
-            (m.standing, Reverse(draining(m)), completed, age, chance)
+            (
+                m.standing,
+                Reverse(drain::draining(world, m.instance)),
+                completed,
+                age,
+                chance,
+            )
         });
         for member in leaving {
-            let goes = self.recipe.is_some() || draining(member) || member.phase == Phase::Unplaced;
+            let goes = self.recipe.is_some()
+                || drain::draining(world, member.instance)
+                || member.phase == Phase::Unplaced;
             if let Some(until) = member.protected_until {
                 self.alarms.push(until);
             } else if goes && budget.pay(member.standing) {

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use crate::domain::deployment::CircuitBreaker;
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation,
-    SchedulingStrategy, ServiceDeployment, ServiceRef, StopCode, StopMark,
+    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
+    QuiesceReason, Reservation, SchedulingStrategy, ServiceDeployment, ServiceRef, StopCode, StopMark,
 };
 use crate::domain::resources::Resources;
 
@@ -315,6 +315,8 @@ pub struct Task {
     pub tombstone: bool,
     /// Protected from scale-in and deployments until then. (PROT-1)
     pub protected_until: Option<Timestamp>,
+    /// Why it was told to finish, if it was. (PROT-11)
+    pub told: Option<QuiesceReason>,
     /// What it asks of its place, if anything.
     pub run_once: Option<Arc<RunOnce>>,
 }

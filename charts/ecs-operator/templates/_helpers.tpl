@@ -31,3 +31,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
 {{- end }}
 {{- end }}
+
+{{- define "ecs-operator.agentUri" -}}
+{{- with .Values.agentEndpoint }}
+{{- default (printf "http://%s-agent.%s.svc:%v" (include "ecs-operator.fullname" $) $.Release.Namespace .port) .uri }}
+{{- end }}
+{{- end }}

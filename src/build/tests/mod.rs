@@ -67,6 +67,7 @@ fn build(spec: TaskDefinitionSpec, settings: &Value, daemon: bool) -> Result<Pod
         cluster: &cluster(settings),
         daemon,
         node_name: "node-1",
+        agent: None,
     })
 }
 

@@ -65,6 +65,7 @@ fn pod_of_an_unstored_task_is_refused() {
         cluster: &cluster(&json!({})),
         daemon: false,
         node_name: "node-1",
+        agent: None,
     });
     assert_eq!(
         result.unwrap_err(),
@@ -152,6 +153,7 @@ fn run_once_tasks_are_held_too() {
         cluster: &cluster(&json!({})),
         daemon: false,
         node_name: "node-1",
+        agent: None,
     })
     .unwrap();
     let labels = built.metadata.labels.unwrap();
@@ -187,6 +189,31 @@ fn docker_labels_become_annotations_per_container() {
         built.metadata.annotations.unwrap()["docker-labels.ecs-operator.dev/app"],
         r#"{"com.example/x y":"1"}"#
     );
+}
+
+#[test]
+fn a_container_that_asks_for_it_finds_a_file_that_says_whether_the_task_should_finish_prot_11() {
+    let label =
+        |directory: &str| json!({ "dockerLabels": { "ecs-operator.dev/quiesce-directory": directory } });
+    let spec = spec_of(several(&[label("/run/ecs"), json!({}), label("/var/run")]));
+    let volumes = serde_json::to_value(&spec.volumes).unwrap();
+    let name = &volumes[0]["name"];
+    let field = json!({ "fieldPath": "metadata.annotations['ecs-operator.dev/quiesce']" });
+    let file = json!({ "path": "quiesce", "fieldRef": field });
+    assert_eq!(
+        volumes,
+        json!([{ "name": name, "downwardAPI": { "items": [file] } }])
+    );
+    let mounts = |at: usize| serde_json::to_value(&spec.containers[at].volume_mounts).unwrap();
+    assert_eq!(
+        mounts(0),
+        json!([{ "name": name, "mountPath": "/run/ecs", "readOnly": true }])
+    );
+    assert_eq!(mounts(1), Value::Null);
+    assert_eq!(mounts(2)[0]["mountPath"], "/var/run");
+    let wrong = build(several(&[label("here")]), &json!({}), false).unwrap_err();
+    assert!(wrong[0].contains("'here' must be an absolute path"), "{wrong:?}");
+    assert_eq!(spec_of(several(&[json!({})])).volumes, None, "nobody asks");
 }
 
 #[test]

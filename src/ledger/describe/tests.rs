@@ -90,6 +90,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         held_up: None,
         tombstone: false,
         protected_until: None,
+        told: None,
         run_once: None,
     })
 }

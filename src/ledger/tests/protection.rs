@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::scene::*;
 use super::script::Server;
+use crate::domain::records::QuiesceReason;
+use crate::plan::Tell;
 
 const OURS: [&str; 3] = [
     "karpenter.sh/do-not-disrupt",
@@ -118,4 +120,76 @@ async fn an_answer_that_met_another_write_is_given_anew_on_what_is_there_now_pro
     looked.unwrap();
     let task = answered(&scene, &mut server, &off, 15).await;
     assert_eq!(task["status"].get("protectedUntil"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_told_to_finish_on_the_very_version_that_was_seen_prot_11() {
+    let (scene, mut server) = begin();
+    scene.knows_instance(&instance_at(11, &["t1"]));
+    let mut task = asking(&scene, 12, &Value::Null);
+    task["status"] = json!({ "lastStatus": "RUNNING", "protectedUntil": "2999-01-01T00:00:00Z" });
+    scene.knows_task(&task);
+    let tell = |version: u64, reason| Tell {
+        task: key("t1"),
+        uid: UID.to_owned(),
+        version,
+        reason,
+    };
+    let (drain, old) = (
+        tell(12, Some(QuiesceReason::Drain)),
+        tell(11, Some(QuiesceReason::Drain)),
+    );
+    let ((), outcome, earlier) = tokio::join!(
+        async {
+            let asked = server.expect(PATCH, TASK_STATUS).await.on(&task);
+            assert_eq!(asked.body["status"]["quiesce"]["reason"], "Drain");
+            let after = patched(&task, &asked.body, 14);
+            let conditions = after["status"]["conditions"].as_array().unwrap().iter();
+            let said: Vec<_> = conditions.filter(|c| c["type"] == "Quiesce").collect();
+            assert_eq!(
+                (&said[0]["status"], &said[0]["reason"]),
+                (&json!("True"), &json!("Drain"))
+            );
+            asked.is(&after);
+            server.hears_nothing().await;
+        },
+        scene.ledger.tell_task(&drain),
+        scene.ledger.tell_task(&old)
+    );
+    assert_eq!((outcome.label(), earlier.label()), ("applied", "conflict"));
+    let taken_back = tell(14, None);
+    let (outcome, ()) = tokio::join!(scene.ledger.tell_task(&taken_back), async {
+        let asked = server.expect(PATCH, TASK_STATUS).await;
+        assert_eq!(asked.body["status"]["quiesce"], Value::Null);
+        asked.conflicts();
+        server.expect(GET, TASK).await.is(&task);
+    });
+    assert_eq!(
+        outcome.label(),
+        "conflict",
+        "somebody else moved it: its service is planned anew"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_knows_a_secret_of_its_own_and_one_that_is_there_already_keeps_its_own_prot_20() {
+    let (scene, mut server) = begin();
+    scene.knows_instance(&instance_at(11, &["t1"]));
+    let task = task_at(12, &scene.me());
+    scene.knows_task(&task);
+    scene.authorised();
+    let ledger = scene.ledger.clone().with_agent(Some("http://agent:80"));
+    let task = from(&task);
+    let ((), uri) = tokio::join!(ledger.run(&task), async {
+        let asked = server.expect(POST, PODS).await;
+        let env = asked.body["spec"]["containers"][0]["env"].clone();
+        // an earlier create of this process or another was late
+        asked.exists();
+        server.expect(GET, POD).await.is(&pod_at(13, "Pending"));
+        server.hears_nothing().await;
+        assert_eq!(env[0]["name"], "ECS_AGENT_URI");
+        env[0]["value"].as_str().unwrap().to_owned()
+    });
+    let secret = uri.strip_prefix("http://agent:80/api/shop_t1-aaaaaaaa_").unwrap();
+    assert!(secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_hexdigit()));
 }

@@ -210,6 +210,7 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         held_up: None,
         tombstone: false,
         protected_until: None,
+        told: None,
         run_once: None,
     }
 }

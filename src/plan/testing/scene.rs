@@ -236,6 +236,16 @@ impl Scene {
         self.release();
     }
 
+    /// Tells protected tasks what the plan says, if they are still as they were seen.
+    pub(crate) fn tell(&mut self, plan: &ServicePlan) {
+        for tell in &plan.tell {
+            let seen = |task: &Arc<Task>| task.uid == tell.uid && task.version == tell.version;
+            if self.world.task(&tell.task).is_some_and(seen) {
+                self.edit_task(&tell.task.name, |t| t.told = tell.reason);
+            }
+        }
+    }
+
     /// Carries out the marks: their Tasks get desired status STOPPED, if they are still as they were seen; ids that
     /// never had a reservation are forgotten.
     pub(crate) fn carry_out_marks(&mut self) {

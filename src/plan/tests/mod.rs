@@ -18,6 +18,7 @@ mod permission;
 mod placement;
 mod properties;
 mod protection;
+mod quiesce;
 mod replica;
 mod rolling;
 mod run_task;

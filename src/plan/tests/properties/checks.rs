@@ -20,6 +20,7 @@ pub(super) fn checked(scene: &mut Scene, name: &str, reserved: usize) {
     check(scene, name, &plan);
     check_deployments(scene.get(name), &plan);
     scene.commit_until(name, &plan, reserved);
+    scene.tell(&plan);
     check_ledger(scene);
 }
 
@@ -104,6 +105,15 @@ pub(super) fn check(scene: &Scene, name: &str, plan: &ServicePlan) {
                 );
             }
         }
+    }
+    for tell in &plan.tell {
+        // PROT-11: a task that is stopped stays as it was seen, and nothing is told that was told or need not be heard
+        let task = world.task(&tell.task).unwrap();
+        assert!(task.wanted() && !marked(service, task) && !stopped.contains(tell.task.name.as_str()));
+        assert_eq!((&tell.uid, tell.version), (&task.uid, task.version));
+        assert_ne!(tell.reason.is_some(), task.told.is_some(), "{tell:?}");
+        let held = task.protected_until.is_some_and(|u| u > world.now);
+        assert!(held || tell.reason.is_none(), "{tell:?}");
     }
     let mut daemons_here: BTreeMap<&str, usize> = BTreeMap::new();
     for start in &plan.start {

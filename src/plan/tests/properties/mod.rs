@@ -36,8 +36,9 @@ fn everyone_rounds(scene: &mut Scene) -> bool {
     for name in SERVICES {
         let plan = scene.plan(name);
         check(scene, name, &plan);
-        quiet &=
-            plan.start.is_empty() && plan.stop.is_empty() && plan.deployments == scene.get(name).deployments;
+        quiet &= plan.start.is_empty() && plan.stop.is_empty() && plan.tell.is_empty();
+        quiet &= plan.deployments == scene.get(name).deployments;
+        scene.tell(&plan);
         scene.round(name);
         check_ledger(scene);
     }
@@ -95,6 +96,7 @@ proptest! {
                 let upper = Bounds::new(service.desired_count, 0, service.maximum_percent).upper;
                 let moves = service.rebalancing && upper > service.desired_count;
                 prop_assert!(!moves || full || balanced(&scene, name), "{} is not balanced: {:?}", name, plan);
+                prop_assert!(scene.alive(name).iter().all(|t| t.told.is_none() || waits), "PROT-11");
             }
         }
     }
