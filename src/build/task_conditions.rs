@@ -1,5 +1,6 @@
 //! What the conditions of a Task say, from its spec and the rest of its status.
 
+use super::overrides::without_effect;
 use crate::api::conditions::State;
 use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 
@@ -7,7 +8,8 @@ use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 pub const HEALTHY: &str = "Healthy";
 
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
-/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for.
+/// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for. `Complete`: false
+/// if one of its overrides has no effect.
 #[must_use]
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
@@ -17,7 +19,12 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let always = [("Placed", placed), ("Ready", ready(task, status))];
     let healthy = healthy(status).map(|state| (HEALTHY, state));
     let protected = protected(status).map(|state| ("Protected", state));
-    always.into_iter().chain(healthy).chain(protected).collect()
+    // said only where it says something
+    let complete =
+        without_effect(task.spec.overrides.as_deref()).map(|text| State::no("WithoutEffect", &text));
+    let complete = complete.map(|state| ("Complete", state));
+    let more = complete.into_iter().chain(healthy).chain(protected);
+    always.into_iter().chain(more).collect()
 }
 
 /// Whether the task is protected, and what became of the last request. (PROT-3, PROT-5)

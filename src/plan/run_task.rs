@@ -144,7 +144,7 @@ fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> 
     if let Some(why) = namespace_forbidden(world, &task.cluster, namespace) {
         return Err(Obstacle::unseen(why));
     }
-    let Some(definition) = world.definition(namespace, &task.definition) else {
+    let Some(definition) = world.definition_for(task) else {
         return Err(Obstacle::unseen(undefined(world, &task.key, &task.definition)));
     };
     if !definition.active {
