@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::preview::{InstancePreview, Preview, ServicePreview, StepKind, StepLine};
+use super::preview::{InstancePreview, Preview, RunOncePreview, ServicePreview, StepKind, StepLine};
 use super::text::{table_indented, verdicts, word};
 
 /// Most tasks that a line names.
@@ -17,6 +17,10 @@ pub fn preview(it: &Preview) -> Vec<String> {
     }
     for service in &it.services {
         lines.extend(of_service(service));
+        lines.push(String::new());
+    }
+    for task in &it.run_once {
+        lines.extend(of_run_once(task));
         lines.push(String::new());
     }
     for instance in &it.instances {
@@ -79,6 +83,23 @@ fn of_service(it: &ServicePreview) -> Vec<String> {
         lines.extend(verdicts(&it.verdicts));
     } else if tasks < usize::try_from(it.desired).unwrap_or(usize::MAX) {
         lines.extend(it.says.iter().map(|text| format!("  it says: {text}")));
+    }
+    lines
+}
+
+fn of_run_once(it: &RunOncePreview) -> Vec<String> {
+    let mut lines = vec![format!("Task {} (run once)", it.task)];
+    if let Some(step) = &it.starts {
+        let instance = step.instance.as_deref().unwrap_or_default();
+        lines.push(format!(
+            "  after {}: starts on {instance}",
+            time(step.after_seconds)
+        ));
+    } else if it.verdicts.is_empty() {
+        lines.extend(it.says.iter().map(|text| format!("  waits for {text}")));
+    } else {
+        lines.push("  finds no place. On each instance, the closest first:".to_owned());
+        lines.extend(verdicts(&it.verdicts));
     }
     lines
 }
