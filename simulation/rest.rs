@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ecs_operator::api::{
-    ContainerInstance, EcsService, InstanceStatus, LastStatus, SchedulingStrategy, Task,
+    ContainerInstance, EcsService, InstanceStatus, LastStatus, SchedulingStrategy, Task, labels,
 };
 use ecs_operator::audit::Kind;
 use serde::de::DeserializeOwned;
@@ -105,6 +105,11 @@ fn pods(recording: &Recording, tasks: &[Task], found: &mut Vec<String>) {
         let task = tasks.iter().find(|t| t.metadata.uid.as_deref() == owner);
         if !over && task.is_none_or(ended) {
             found.push(format!("Pod {} is {phase} and has no task that runs", name(pod)));
+        }
+        let marked = !pod["metadata"]["annotations"][labels::PROTECTED_UNTIL].is_null();
+        let protected = |task: &Task| task.status.as_ref().is_some_and(|s| s.protected_until.is_some());
+        if !over && marked && !task.is_some_and(protected) {
+            found.push(format!("Pod {} says that its task is protected", name(pod)));
         }
     }
     for task in tasks.iter().filter(|t| !ended(t)) {

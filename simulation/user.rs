@@ -59,13 +59,14 @@ pub(crate) enum Edit {
     Namespace,
     Cordon,
     Job,
+    Protect,
 }
 
 /// All that there is.
 pub(crate) const EVERYTHING: Habits = {
     use Edit::{
         Attribute, Constraint, Cordon, CreateServices, CutOff, DeletePod, DeleteService, Drain, Job, Machine,
-        Namespace, Revise, ReviseDaemon, Scale, StopTask,
+        Namespace, Protect, Revise, ReviseDaemon, Scale, StopTask,
     };
     &[
         Scale,
@@ -88,6 +89,8 @@ pub(crate) const EVERYTHING: Habits = {
         Namespace,
         Cordon,
         Job,
+        Protect,
+        Protect,
     ]
 };
 
@@ -276,6 +279,7 @@ impl User {
                 self.patch(&format!("/api/v1/nodes/{node}"), &spec);
             }
             Edit::Job => self.job(&node),
+            Edit::Protect => self.protect(),
         }
     }
 
@@ -301,6 +305,23 @@ impl User {
         self.create(&tasks, &json!({ "metadata": { "name": JOB }, "spec": spec }));
     }
 
+    /// A task of a service is protected for some minutes, or no longer. (PROT-1, PROT-2)
+    fn protect(&mut self) {
+        let mut tasks = self.all(Kind::Task);
+        tasks.retain(|task| !task["spec"]["service"].is_null() && task["spec"]["desiredStatus"] != "STOPPED");
+        let Some(path) = self.one_of(Kind::Task, tasks) else {
+            return;
+        };
+        let renewal = self.rng.random_range(0..1000).to_string();
+        let minutes = self.rng.random_range(1..4);
+        let protection = if self.rng.random_bool(0.7) {
+            json!({ "protectionEnabled": true, "expiresInMinutes": minutes, "renewal": renewal })
+        } else {
+            json!({ "protectionEnabled": false })
+        };
+        self.patch(&path, &json!({ "spec": { "protection": protection } }));
+    }
+
     fn put_services_back(&self) {
         for (name, count) in REPLICAS {
             self.replica(MAIN, name, count);
@@ -322,6 +343,19 @@ impl User {
             self.patch(&format!("{GROUP}/containerinstances/{name}"), &spec);
         }
         self.delete(&format!("{GROUP}/namespaces/{MAIN}/tasks/{JOB}"), None);
+        for task in self
+            .all(Kind::Task)
+            .iter()
+            .filter(|t| !t["spec"]["protection"].is_null())
+        {
+            let meta = &task["metadata"];
+            let (namespace, name) = (
+                meta["namespace"].as_str().unwrap(),
+                meta["name"].as_str().unwrap(),
+            );
+            let path = format!("{GROUP}/namespaces/{namespace}/tasks/{name}");
+            self.patch(&path, &json!({ "spec": { "protection": null } }));
+        }
         self.settle();
     }
 
@@ -352,18 +386,23 @@ impl User {
     }
 
     fn delete_one_of(&mut self, kind: Kind, grace: Option<i64>) {
-        let mut all = self.all(kind);
+        let all = self.all(kind);
+        if let Some(path) = self.one_of(kind, all) {
+            self.delete(&path, grace);
+        }
+    }
+
+    /// The path of one of these objects.
+    fn one_of(&mut self, kind: Kind, mut all: Vec<Value>) -> Option<String> {
         // in the order of names, which the seed fixes as well as it does uids
         all.sort_by_key(|object| object["metadata"]["name"].to_string());
-        let Some(one) = all.choose(&mut self.rng) else {
-            return;
-        };
+        let one = all.choose(&mut self.rng)?;
         let (namespace, name) = (
             one["metadata"]["namespace"].as_str().unwrap(),
             one["metadata"]["name"].as_str().unwrap(),
         );
         let (prefix, plural) = path_of(kind).rsplit_once('/').unwrap();
-        self.delete(&format!("{prefix}/namespaces/{namespace}/{plural}/{name}"), grace);
+        Some(format!("{prefix}/namespaces/{namespace}/{plural}/{name}"))
     }
 
     fn create(&self, path: &str, object: &Value) {

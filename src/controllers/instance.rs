@@ -1,5 +1,6 @@
 //! ContainerInstances: status from the Node, repair of the ledger, deregistration. (CI-6 to CI-8, DRAIN-23)
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,11 +66,13 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     // from the first look at an instance until its daemons have their Pods, replicas give way
     let lane = object.status.is_none().then(|| context.ledger.lane().enter());
     let looked = Instant::now();
+    let (known, wake_lost) = without_share(&context, &object).await;
     let outcome = context
         .ledger
         .describe_instance(&key.name, |newest| {
             let world = cache.snapshot(source::now(), 0);
-            let bound = bound_tasks(&context, &world, &key.name);
+            let mut bound = bound_tasks(&context, &world, &key.name);
+            bound.retain(|b| !lacks_share(b, newest) || known.contains(&b.task.key));
             let around = Surroundings {
                 node: facts.as_ref(),
                 on_cordon: cluster.spec.on_cordon,
@@ -108,8 +111,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         other => return other.certain().map(|_| Action::await_change()),
     };
     disown(&context, &key.name).await;
-    let known = context.cache.instances.named(&key.name);
-    if known.is_some_and(|o| {
+    let newest = context.cache.instances.named(&key.name);
+    if newest.is_some_and(|o| {
         o.status
             .as_ref()
             .is_some_and(|s| s.status == InstanceStatus::Inactive)
@@ -121,7 +124,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if let (Some(node), Some(taint)) = (&node, &cluster.spec.startup_taint) {
         lift_startup_taint(&context, node, taint).await?;
     }
-    let wake = wake.into_iter().chain(put_off).min();
+    let wake = wake.into_iter().chain(put_off).chain(wake_lost).min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
 }
 
@@ -203,6 +206,31 @@ fn bound_tasks(context: &Context, world: &World, instance: &str) -> Vec<Bound> {
         }
     };
     world.tasks_on(instance).map(bound).collect()
+}
+
+/// Whether a task is owed a share of the instance and has none.
+fn lacks_share(bound: &Bound, object: &ContainerInstance) -> bool {
+    let key = &bound.task.key;
+    let mut entries = object.status.iter().flat_map(|s| &s.reservations);
+    let owed = bound.task.alive() && (bound.expects_share || bound.pod.is_some());
+    owed && !entries.any(|entry| entry.is_for(&key.namespace, &key.name))
+}
+
+/// The tasks that are owed a share of the instance, have none, and are there still, as the API server itself says: what is
+/// known here of Tasks may be old, and the share of one that has ended must not come back. What nobody can say now is asked
+/// again after the time given. (I5)
+async fn without_share(context: &Context, object: &ContainerInstance) -> (BTreeSet<Key>, Option<Duration>) {
+    let world = context.cache.snapshot(source::now(), 0);
+    let mut lost = bound_tasks(context, &world, &object.name_any());
+    lost.retain(|bound| lacks_share(bound, object));
+    let mut known = BTreeSet::new();
+    for Bound { task, .. } in &lost {
+        if context.ledger.read_task(&task.key).await.is_some() {
+            known.insert(task.key.clone());
+        }
+    }
+    let wake = (known.len() < lost.len()).then_some(UNSEEN);
+    (known, wake)
 }
 
 /// Looks after reservations whose Task cannot be seen: created again if still wanted, else given up by a tombstone.

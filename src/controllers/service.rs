@@ -28,6 +28,8 @@ use crate::runtime::source;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Longest time to list all Tasks, by name and version alone.
 const LIST_ALL: Duration = Duration::from_secs(10);
+/// Most looks for a snapshot without gaps, while tasks of the service change.
+const LOOKS_MAX: usize = 10;
 /// Wait before planning again after somebody else moved something.
 const AGAIN: Duration = Duration::from_millis(40);
 /// Wait before trying again what was refused, such as a tombstone in a namespace that is going away.
@@ -44,26 +46,13 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if !deleting && !object.finalizers().iter().any(|f| f == finalizers::SERVICE) {
         context.applier.hold_service(&object).await?;
     }
-    let observed = context
-        .cache
-        .snapshot(source::now(), 0)
-        .services
-        .get(&key)
-        .map_or(0, |s| s.observed_task_version);
-    // nobody plans on an older Task store than the last decision was made on
-    let recorded = if context.cache.tasks.reached(observed, CATCH_UP).await {
-        Recorded::Reached
-    } else {
-        caught_up(&context, observed).await
-    };
-    if recorded == Recorded::Ahead {
+    let Some((world, recorded)) = complete(&context, &key).await else {
         context.metrics.waited("Task");
         return Ok(Action::requeue(jittered(CATCH_UP)));
-    }
+    };
     let Some(object) = context.cache.services.get(&key) else {
         return Ok(Action::await_change());
     };
-    let world = context.cache.snapshot(source::now(), seed(&object));
     let Some(mut service) = world.services.get(&key).cloned() else {
         return Ok(Action::await_change());
     };
@@ -71,8 +60,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         // what is written next records the version that is planned on
         Arc::make_mut(&mut service).observed_task_version = 0;
     }
-    let decided_meanwhile = service.observed_task_version > observed;
-    if decided_meanwhile || service.version != crate::cache::store::version_of(object.as_ref()) {
+    if service.version != crate::cache::store::version_of(object.as_ref()) {
         return Ok(Action::requeue(jittered(AGAIN)));
     }
     let due = plan::daemons_due(&world, &service);
@@ -119,6 +107,36 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     Ok(Action::requeue(wake.map_or(RESYNC, |wake| {
         wake.saturating_add(Duration::from_millis(50)).min(RESYNC)
     })))
+}
+
+/// A snapshot for planning a service, without gaps: all Tasks are known up to the version of its last decision, and up to the
+/// newest of its tasks that is known. The answer to a write of ours shows one task, not what happened to others before.
+/// `None`: they are not known yet.
+async fn complete(context: &Context, key: &Key) -> Option<(World, Recorded)> {
+    let needed = |world: &World| {
+        let service = world.services.get(key)?;
+        let newest = world.tasks_of(&service.uid).map(|task| task.version).max();
+        Some(service.observed_task_version.max(newest.unwrap_or(0)))
+    };
+    let draw = context.cache.services.get(key).map_or(0, |object| seed(&object));
+    let mut world = context.cache.snapshot(source::now(), draw);
+    for _ in 0..LOOKS_MAX {
+        let version = needed(&world).unwrap_or(0);
+        // nobody plans on an older Task store than the last decision was made on
+        let recorded = if context.cache.tasks.reached(version, CATCH_UP).await {
+            Recorded::Reached
+        } else {
+            caught_up(context, version).await
+        };
+        if recorded == Recorded::Ahead {
+            return None;
+        }
+        world = context.cache.snapshot(source::now(), draw);
+        if needed(&world).unwrap_or(0) <= version {
+            return Some((world, recorded));
+        }
+    }
+    None
 }
 
 /// How the Task version that a service's last decision was made on stands to what this process knows.

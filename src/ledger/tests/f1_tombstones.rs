@@ -254,3 +254,35 @@ async fn a_sweep_forgets_no_share_or_id_that_is_waited_for() {
     assert_eq!(fences.wait(UID, "other.1", "me"), None);
     assert_eq!(fences.wait("gone", "other.1", "me"), Some(FENCE));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_was_lost_comes_back_only_for_a_task_that_the_api_server_itself_knows_i5() {
+    let alive = patched(
+        &task_at(12, "other.1"),
+        &json!({ "status": { "lastStatus": "RUNNING" } }),
+        12,
+    );
+    for (answer, restored) in [
+        (Some(alive.clone()), true),
+        (Some(stopping_at(14, "other.1")), true),
+        (None, false),
+    ] {
+        let (scene, mut server) = begin();
+        scene.knows_task(&alive);
+        scene.knows_pod(&pod_at(13, "Running"));
+        let (looked, ()) = tokio::join!(scene.look_at_instance(), async {
+            let asked = server.expect(GET, TASK).await;
+            match answer {
+                Some(task) => asked.is(&task),
+                None => asked.not_found(),
+            }
+            let asked = server.expect(PATCH, INSTANCE_STATUS).await;
+            let now = patched(&instance_at(10, &[]), &asked.body, 15);
+            let share = &now["status"]["reservations"][0]["task"];
+            assert_eq!(share == "t1", restored, "{now}");
+            asked.is(&now);
+            server.hears_nothing().await;
+        });
+        looked.unwrap();
+    }
+}

@@ -129,6 +129,8 @@ async fn the_backstop_deletes_a_pod_without_a_task_if_the_api_server_shows_none_
                 asked.is(&leaving(pod_at(13, "Running")));
             } else {
                 asked.is(&task_at(12, "other.1"));
+                // it has no share: before it gets one back, the API server is asked once more
+                server.expect(GET, TASK).await.is(&task_at(12, "other.1"));
             }
             let asked = server.expect(PATCH, INSTANCE_STATUS).await;
             let now = patched(&instance_at(10, &[]), &asked.body, 14);
