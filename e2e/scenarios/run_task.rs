@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use crate::support::operator::program;
 use crate::support::{Scenario, eventually, last, placed_on, says};
 
 async fn run(scenario: &Scenario, name: &str, spec: Value) {
@@ -79,6 +80,23 @@ async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
         }
     })
     .await;
+    let namespace = ["--namespace", &scenario.namespace, "--output", "json"];
+    let output = program()
+        .args(["explain", "task", "queued"])
+        .args(namespace)
+        .output();
+    let explained: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let verdicts = explained["instances"].as_array().unwrap().iter();
+    let told: BTreeSet<_> = verdicts
+        .map(|v| {
+            (
+                v["instance"].as_str().unwrap(),
+                v["change"][0]["change"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = all.iter().map(|name| (name.as_str(), "liftDistinctInstance"));
+    assert_eq!(told, expected.collect(), "{explained}");
     let stopped = scenario.api::<Task>().get("apart-0").await.unwrap();
     scenario
         .patch::<Task>(

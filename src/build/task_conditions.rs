@@ -156,6 +156,27 @@ mod tests {
     }
 
     #[test]
+    fn an_override_without_effect_is_named_and_nothing_is_said_of_others_run_5() {
+        let complete = |overrides: serde_json::Value| {
+            let task: Task = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+                "spec": { "taskDefinition": "web:1", "overrides": overrides },
+            }))
+            .unwrap();
+            let states = states(&task, &TaskStatus::default());
+            let found = merge(&[], &states, None, jiff::Timestamp::UNIX_EPOCH);
+            let complete = found.into_iter().find(|c| c.type_ == "Complete");
+            complete.map(|c| format!("{} {}", c.status, c.message))
+        };
+        assert_eq!(complete(json!({ "taskRoleArn": "arn:aws:iam::1:role/a" })), None);
+        let said = complete(json!({ "executionRoleArn": "arn:aws:iam::1:role/a" })).unwrap();
+        assert!(
+            said.starts_with("False overrides.executionRoleArn: has no effect"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_task_without_an_instance_says_what_is_in_the_way_run_2() {
         let [placed, ready] = says(None, json!({}));
         assert_eq!(

@@ -154,11 +154,19 @@ fn told(group: &[&StepLine]) -> String {
 }
 
 fn named(step: &StepLine) -> String {
-    let id = step.task.rsplit('/').next().unwrap_or_default();
-    let short: String = id.chars().take(8).collect();
+    let short = short(step);
     match &step.instance {
         Some(instance) => format!("{short} on {instance}"),
         None => short,
+    }
+}
+
+/// The beginning of an id; a name that a user gave stays whole.
+fn short(step: &StepLine) -> String {
+    let id = step.task.rsplit('/').next().unwrap_or_default();
+    match step.service {
+        Some(_) => id.chars().take(8).collect(),
+        None => id.to_owned(),
     }
 }
 
@@ -186,12 +194,11 @@ fn of_instance(it: &InstancePreview) -> Vec<String> {
             };
             let latest = step.ended_after_seconds.map(|by| format!("ends by {}", time(by)));
             let detail = [latest, step.reason.clone()].into_iter().flatten();
-            let id = step.task.rsplit('/').next().unwrap_or_default();
             vec![
                 time(step.after_seconds),
                 what.to_owned(),
                 step.service.clone().unwrap_or_default(),
-                id.chars().take(8).collect(),
+                short(step),
                 detail.collect::<Vec<_>>().join("; "),
             ]
         })

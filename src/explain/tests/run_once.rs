@@ -130,6 +130,21 @@ fn a_rehearsal_binds_a_waiting_task_and_says_which_finds_no_place_run_1_run_2() 
         "{text}"
     );
 
+    let added = Asked {
+        added: ["i1".to_owned()].into(),
+        ..Asked::default()
+    };
+    let long = Task {
+        key: key("a-name-of-ones-own"),
+        ..job(picky())
+    };
+    let text = text_preview::preview(&preview(&picture(&scene.clone().task(long)), &added)).join("\n");
+    assert!(
+        text.lines()
+            .any(|line| line.contains("starts") && line.ends_with("a-name-of-ones-own")),
+        "{text}"
+    );
+
     scene.edit_instance("i1", |i| i.foreign = amounts(1500, 0));
     let stuck = preview(&picture(&scene), &asked);
     assert!(!stuck.works_out() && stuck.run_once[0].starts.is_none());
