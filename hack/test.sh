@@ -88,6 +88,11 @@ main() {
   else
     echo "cargo-deny is not installed: deny.toml was not checked"
   fi
+  if command -v shellcheck >/dev/null; then
+    git ls-files -z '*.sh' | xargs -0 shellcheck --external-sources
+  else
+    echo "shellcheck is not installed: the scripts were not checked"
+  fi
   step "unit and property tests, and those of the embedded API server as a whole"
   names=$(integration_tests)
   mapfile -t options <<<"$names"

@@ -290,6 +290,10 @@ impl User {
             return self.delete(&format!("{tasks}/{JOB}"), None);
         }
         let mut spec = json!({ "taskDefinition": "web:1" });
+        if self.rng.random_bool(0.3) {
+            let cpu = self.rng.random_range(0..2048);
+            spec["overrides"] = json!({ "containerOverrides": [{ "name": "main", "cpu": cpu }] });
+        }
         match self.rng.random_range(0..4) {
             0 | 1 => spec["containerInstance"] = json!(node),
             2 => {

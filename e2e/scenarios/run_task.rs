@@ -1,4 +1,5 @@
-//! Run-once tasks: placed now or STOPPED with ECS's reason, or queued until there is room. (RUN-1, RUN-2, RUN-10, CONS-4)
+//! Run-once tasks: placed now or STOPPED with ECS's reason, or queued until there is room; what they override of their
+//! definition. (RUN-1, RUN-2, RUN-5, RUN-10, CONS-4)
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use crate::support::operator::program;
 use crate::support::{Scenario, eventually, last, placed_on, says};
 
 async fn run(scenario: &Scenario, name: &str, spec: Value) {
@@ -78,6 +80,23 @@ async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
         }
     })
     .await;
+    let namespace = ["--namespace", &scenario.namespace, "--output", "json"];
+    let output = program()
+        .args(["explain", "task", "queued"])
+        .args(namespace)
+        .output();
+    let explained: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let verdicts = explained["instances"].as_array().unwrap().iter();
+    let told: BTreeSet<_> = verdicts
+        .map(|v| {
+            (
+                v["instance"].as_str().unwrap(),
+                v["change"][0]["change"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = all.iter().map(|name| (name.as_str(), "liftDistinctInstance"));
+    assert_eq!(told, expected.collect(), "{explained}");
     let stopped = scenario.api::<Task>().get("apart-0").await.unwrap();
     scenario
         .patch::<Task>(
@@ -104,6 +123,76 @@ async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
         "{reason}"
     );
     // `kubectl delete ecstask --all` stops them (STOP-8)
+    let tasks = scenario.api::<Task>();
+    tasks
+        .delete_collection(&DeleteParams::default(), &ListParams::default())
+        .await
+        .unwrap();
+    scenario.end().await;
+}
+
+#[tokio::test]
+async fn what_a_task_overrides_is_what_it_runs_and_what_it_takes_run_5() {
+    let scenario = Scenario::begin("overrides").await;
+    let instances = scenario.instances().await;
+    scenario.definition("small", 1, 32, json!({})).await;
+    let of = |members: Value| {
+        let mut main = members;
+        main["name"] = json!("main");
+        json!({ "overrides": { "containerOverrides": [main] } })
+    };
+    let more = json!({ "cpu": 64, "memory": 128, "command": ["--on-term", "exit"],
+        "environment": [{ "name": "MONTH", "value": "11" }] });
+    run(&scenario, "more", of(more)).await;
+    let task = reaches(&scenario, "more", LastStatus::Running).await;
+    let instance = scenario.instance(&placed_on(&task)).await;
+    let mut shares = instance.status.as_ref().unwrap().reservations.iter();
+    let share = shares.find(|share| share.task == "more").expect("its share");
+    assert_eq!((share.amounts.cpu, share.amounts.memory), (64, 128));
+    let pod = scenario.pods().await.remove(0).spec.unwrap();
+    let main = serde_json::to_value(&pod.containers[0]).unwrap();
+    assert_eq!(main["args"], json!(["--on-term", "exit"]));
+    assert_eq!(main["env"], json!([{ "name": "MONTH", "value": "11" }]));
+    assert_eq!(
+        main["resources"]["requests"],
+        json!({ "cpu": "62m", "memory": "128Mi" })
+    );
+
+    // whoever binds it, what it asks for is admitted and not what its definition does
+    let offered = instances
+        .iter()
+        .map(|i| i.status.as_ref().unwrap().registered_resources.cpu);
+    let huge = of(json!({ "cpu": offered.max().unwrap() + 1 }));
+    let mut bound = huge.clone();
+    bound["containerInstance"] = json!(instances[0].name_any());
+    run(&scenario, "huge", huge).await;
+    run(&scenario, "huge-and-bound", bound).await;
+    let mut strange = of(json!({}));
+    strange["overrides"]["containerOverrides"][0]["name"] = json!("other");
+    run(&scenario, "strange", strange).await;
+    for (name, expected) in [
+        ("huge", "RESOURCE:CPU ("),
+        ("huge-and-bound", "RESOURCE:CPU"),
+        (
+            "strange",
+            "Override for container named other is not a container in the TaskDefinition.",
+        ),
+    ] {
+        let status = reaches(&scenario, name, LastStatus::Stopped)
+            .await
+            .status
+            .unwrap();
+        let reason = status.stopped_reason.unwrap_or_default();
+        assert_eq!(
+            status.stop_code,
+            Some(StopCode::TaskFailedToStart),
+            "{name}: {reason}"
+        );
+        assert!(
+            reason.starts_with(expected) && status.pod.is_none(),
+            "{name}: {reason}"
+        );
+    }
     let tasks = scenario.api::<Task>();
     tasks
         .delete_collection(&DeleteParams::default(), &ListParams::default())

@@ -217,6 +217,18 @@ pub struct InferenceAccelerator {
     pub device_type: String,
 }
 
+/// Another type for an Elastic Inference accelerator of the task definition.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct InferenceAcceleratorOverride {
+    /// Name that containers use.
+    #[schemars(length(max = 255))]
+    pub device_name: Option<String>,
+    /// Type of the accelerator.
+    #[schemars(length(max = 255))]
+    pub device_type: Option<String>,
+}
+
 /// The ephemeral storage of a Fargate task.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]

@@ -80,7 +80,7 @@ pub(super) const TASK_DEFINITION_FREE: &[&str] = &[
 /// The members of a task that never change. (TASK-9, TASK-17)
 pub(super) const TASK_FIXED: Fixed<'static> = Fixed {
     required: &["cluster", "taskDefinition"],
-    optional: &["group", "startedBy", "launchType", "queueUntil"],
+    optional: &["group", "startedBy", "launchType", "queueUntil", "overrides"],
     lists: &["tags", "placementConstraints", "placementStrategy"],
 };
 

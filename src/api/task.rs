@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, PlacementConstraint,
-    PlacementFailure, PlacementStrategy, ProtectionAnswer, Quiesce, ServiceRef, StopCode, Tag,
+    PlacementFailure, PlacementStrategy, ProtectionAnswer, Quiesce, ServiceRef, StopCode, Tag, TaskOverride,
     TaskProtection, rules,
 };
 
@@ -118,6 +118,9 @@ use super::{
          (has(self.tombstone) && self.tombstone)"
     )
     .message("A task group that begins with service: is reserved for the tasks of a service."),
+    validation = Rule::new("!has(self.overrides) || !has(self.service)").message(
+        "overrides are for run-once tasks: the tasks of a service run its task definition as it is."
+    ),
     validation = Rule::new(
         "!has(self.protection) || !self.protection.protectionEnabled || has(self.service)"
     )
@@ -185,6 +188,9 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40), extend("format" = "date-time"))]
     pub queue_until: Option<String>,
+    /// What the task changes of its task definition; not for the tasks of a service. (RUN-5)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Box<TaskOverride>>,
     /// The service it belongs to; set by the operator. (SVC-14)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,

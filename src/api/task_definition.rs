@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Attribute, Condition, ContainerDefinition, PlacementConstraint, Tag, ecs_only, rules};
+use crate::domain::resources::Resources;
 
 /// A revision of a task definition. The output of `aws ecs describe-task-definition` (its `taskDefinition`) can be
 /// pasted as spec. Immutable but for `status`. (TD-1, TD-2)
@@ -282,6 +283,10 @@ pub struct TaskDefinitionStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// What one task of it takes of its instance, for schedulers of one's own; absent if no task can be made of it.
+    /// (RES-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_resources: Option<Resources>,
     /// Ready: whether tasks can be made of it. Complete: members without effect are named here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -9,6 +9,7 @@ use crate::api::{EcsCluster, Task, TaskDefinition, TaskSpec, finalizers, labels}
 
 use super::agent::{self, AgentEndpoint};
 use super::demand::Sizes;
+use super::overrides::overridden;
 use super::owner;
 use super::protection::protected_until;
 use super::template::template;
@@ -58,9 +59,10 @@ pub(super) fn pod_name_for(task: &str, uid: &str) -> Option<String> {
 /// A sentence for each thing that has no counterpart in a Pod or that ECS would not have registered.
 pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     let task = input.task;
-    let (built, refusals) = template(&input.definition.spec);
+    let definition = overridden(&input.definition.spec, task.spec.overrides.as_deref())?;
+    let (built, refusals) = template(&definition);
     let mut errors = refusals.refused;
-    if let Err(mut sizes) = Sizes::of(&input.definition.spec) {
+    if let Err(mut sizes) = Sizes::of(&definition) {
         errors.append(&mut sizes);
     }
     let (Some(name), Some(owner), Some(namespace)) = (
@@ -76,9 +78,7 @@ pub fn pod(input: &PodInput<'_>) -> Result<Pod, Vec<String>> {
     }
     let mut spec = built.spec;
     let settings = &input.cluster.spec;
-    let role = input
-        .definition
-        .spec
+    let role = definition
         .task_role_arn
         .as_ref()
         .and_then(|role| settings.role_mappings.get(role));

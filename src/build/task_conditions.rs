@@ -1,5 +1,6 @@
 //! What the conditions of a Task say, from its spec and the rest of its status.
 
+use super::overrides::without_effect;
 use crate::api::conditions::State;
 use crate::api::{HealthStatus, LastStatus, QuiesceReason, Task, TaskStatus};
 
@@ -10,7 +11,7 @@ const QUIESCE: &str = "Quiesce";
 
 /// `Placed`: whether the task is bound to an instance. `Ready`: whether it is RUNNING and no health check fails.
 /// `Healthy`: whether health checks pass, once there was a result. `Protected`: once that was asked for. `Quiesce`:
-/// whether only protection keeps it, once it did.
+/// whether only protection keeps it, once it did. `Complete`: false if one of its overrides has no effect.
 #[must_use]
 pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let placed = match &task.spec.container_instance {
@@ -21,7 +22,15 @@ pub fn states(task: &Task, status: &TaskStatus) -> Vec<(&'static str, State)> {
     let healthy = healthy(status).map(|state| (HEALTHY, state));
     let protected = protected(status).map(|state| ("Protected", state));
     let quiesce = quiesce(status).map(|state| (QUIESCE, state));
-    let sometimes = healthy.into_iter().chain(protected).chain(quiesce);
+    // said only where it says something
+    let complete =
+        without_effect(task.spec.overrides.as_deref()).map(|text| State::no("WithoutEffect", &text));
+    let complete = complete.map(|state| ("Complete", state));
+    let sometimes = complete
+        .into_iter()
+        .chain(healthy)
+        .chain(protected)
+        .chain(quiesce);
     always.into_iter().chain(sometimes).collect()
 }
 
@@ -166,6 +175,27 @@ mod tests {
             let condition = found.iter().find(|c| c.type_ == type_).unwrap();
             format!("{} {}: {}", condition.status, condition.reason, condition.message)
         })
+    }
+
+    #[test]
+    fn an_override_without_effect_is_named_and_nothing_is_said_of_others_run_5() {
+        let complete = |overrides: serde_json::Value| {
+            let task: Task = serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task", "metadata": { "name": "t1" },
+                "spec": { "taskDefinition": "web:1", "overrides": overrides },
+            }))
+            .unwrap();
+            let states = states(&task, &TaskStatus::default());
+            let found = merge(&[], &states, None, jiff::Timestamp::UNIX_EPOCH);
+            let complete = found.into_iter().find(|c| c.type_ == "Complete");
+            complete.map(|c| format!("{} {}", c.status, c.message))
+        };
+        assert_eq!(complete(json!({ "taskRoleArn": "arn:aws:iam::1:role/a" })), None);
+        let said = complete(json!({ "executionRoleArn": "arn:aws:iam::1:role/a" })).unwrap();
+        assert!(
+            said.starts_with("False overrides.executionRoleArn: has no effect"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -106,6 +106,22 @@ pub(super) fn expressions(rules: &[PlacementConstraint]) -> Result<Vec<Expressio
         .collect()
 }
 
+/// A TaskDefinition as a task runs it that overrides members of it. (RUN-5)
+#[must_use]
+pub fn overridden(object: &api::TaskDefinition, overrides: &api::TaskOverride) -> Definition {
+    match build::overridden(&object.spec, Some(overrides)) {
+        Ok(spec) => definition(&api::TaskDefinition {
+            metadata: object.metadata.clone(),
+            spec: spec.into_owned(),
+            status: None,
+        }),
+        Err(problems) => Definition {
+            demand: Err(problems),
+            ..definition(object)
+        },
+    }
+}
+
 /// A TaskDefinition.
 #[must_use]
 pub fn definition(object: &api::TaskDefinition) -> Definition {

@@ -128,14 +128,38 @@ impl Cache {
 
     /// Keeps the world in step with a TaskDefinition.
     pub fn definition_changed(&self, key: &Key) {
-        self.edit(|world| match self.definitions.get(key) {
-            Some(object) => drop(
-                world
-                    .definitions
-                    .insert(key.clone(), Arc::new(convert::definition(&object))),
-            ),
-            None => drop(world.definitions.remove(key)),
+        self.edit(|world| {
+            match self.definitions.get(key) {
+                Some(object) => drop(
+                    world
+                        .definitions
+                        .insert(key.clone(), Arc::new(convert::definition(&object))),
+                ),
+                None => drop(world.definitions.remove(key)),
+            }
+            // any of them may run it, by its name or as the newest of its family
+            let overriding: Vec<Key> = world.overridden.keys().cloned().collect();
+            for task in overriding.iter().filter(|t| t.namespace == key.namespace) {
+                self.override_definition(world, task);
+            }
         });
+    }
+
+    /// Notes what a task runs that overrides members of its definition. (RUN-5)
+    fn override_definition(&self, world: &mut World, key: &Key) {
+        let object = self.tasks.get(key);
+        let overrides = object
+            .as_ref()
+            .and_then(|object| object.spec.overrides.as_deref());
+        let task = world.task(key).filter(|task| task.alive());
+        let (Some(overrides), Some(task)) = (overrides, task) else {
+            world.overridden.remove(key);
+            return;
+        };
+        let known = world.definition(&key.namespace, &task.definition);
+        let stored = known.and_then(|known| self.definitions.get(&known.key));
+        let definition = stored.map(|stored| Arc::new(convert::overridden(&stored, overrides)));
+        world.overridden.insert(key.clone(), definition);
     }
 
     /// Keeps the world in step with an EcsService.
@@ -152,9 +176,12 @@ impl Cache {
 
     /// Keeps the world in step with a Task.
     pub fn task_changed(&self, key: &Key) {
-        self.edit(|world| match self.tasks.get(key) {
-            Some(object) => world.put_task(convert::task(&object)),
-            None => world.remove_task(key),
+        self.edit(|world| {
+            match self.tasks.get(key) {
+                Some(object) => world.put_task(convert::task(&object)),
+                None => world.remove_task(key),
+            }
+            self.override_definition(world, key);
         });
     }
 
@@ -233,6 +260,66 @@ mod tests {
         cache.clusters_changed();
         let world = cache.snapshot(Timestamp::UNIX_EPOCH, 0);
         assert!(world.leaving_namespaces.iter().eq(["going"]));
+    }
+
+    /// CPU units that a task takes which overrides some of its definition, in the order in which the two are seen.
+    #[test]
+    fn what_a_task_overrides_counts_whichever_of_the_two_is_seen_first_run_5() {
+        let definition = |revision: i64, cpu: i64| -> TaskDefinition {
+            let container = json!({ "name": "main", "image": "i", "cpu": cpu, "memory": 64 });
+            serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "TaskDefinition",
+                "metadata": { "name": format!("job.{revision}"), "namespace": "shop", "resourceVersion": "1" },
+                "spec": { "family": "job", "revision": revision, "containerDefinitions": [container] },
+            }))
+            .unwrap()
+        };
+        let task = |name: &str, last: &str, overrides: Value| -> Task {
+            serde_json::from_value(json!({
+                "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "Task",
+                "metadata": { "name": name, "namespace": "shop", "resourceVersion": last.len().to_string() },
+                "spec": { "taskDefinition": "job", "overrides": overrides }, "status": { "lastStatus": last },
+            }))
+            .unwrap()
+        };
+        let cache = Cache::default();
+        let learn = |object: TaskDefinition| {
+            cache.definitions.put(object.clone());
+            cache.definition_changed(&key_of(&object));
+        };
+        let takes = |name: &str| {
+            let world = cache.snapshot(Timestamp::UNIX_EPOCH, 0);
+            let definition = world.definition_for(world.task(&Key::new("shop", name)).unwrap())?;
+            Some(
+                definition
+                    .demand
+                    .clone()
+                    .map(|demand| (demand.cpu, demand.memory)),
+            )
+        };
+        let more = json!({ "containerOverrides": [{ "name": "main", "memory": 512 }] });
+        cache.learn_task(task("t1", "PENDING", more));
+        assert_eq!(takes("t1"), None, "there is no such definition yet");
+        learn(definition(1, 100));
+        cache.learn_task(task("t2", "PENDING", json!(null)));
+        assert_eq!(
+            (takes("t1"), takes("t2")),
+            (Some(Ok((100, 512))), Some(Ok((100, 64))))
+        );
+        learn(definition(2, 200));
+        assert_eq!(takes("t1"), Some(Ok((200, 512))), "the newest of its family");
+        let strange = json!({ "containerOverrides": [{ "name": "other" }] });
+        cache.learn_task(task("t3", "PENDING", strange.clone()));
+        assert!(takes("t3").unwrap().unwrap_err()[0].starts_with("Override for container named other "));
+        let held = || cache.snapshot(Timestamp::UNIX_EPOCH, 0).overridden.len();
+        assert_eq!(held(), 2);
+        cache.learn_task(task("t3", "DEPROVISIONING", strange));
+        assert_eq!(held(), 2, "it has not ended");
+        cache.task_changed(&Key::new("shop", "gone"));
+        let mut ended = task("t3", "STOPPED", json!({}));
+        ended.metadata.resource_version = Some("99".to_owned());
+        cache.learn_task(ended);
+        assert_eq!(held(), 1);
     }
 
     fn pod(name: &str, uid: &str) -> Value {

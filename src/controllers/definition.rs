@@ -52,6 +52,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     let states = [("Complete", complete), ("Ready", ready)];
     let next = TaskDefinitionStatus {
         observed_generation: generation,
+        required_resources: known.demand.as_ref().ok().cloned(),
         conditions: conditions::merge(&old.conditions, &states, generation, world.now),
     };
     if next != old {

@@ -37,7 +37,9 @@ pub(super) async fn place(context: &Context, task: &Task) -> Result<Action, Erro
     if world.task(&key).is_some_and(|known| known.version != version) {
         return Ok(Action::requeue(jittered(SOON)));
     }
-    let place = match run_task::decide(&world, &key) {
+    let decision = run_task::decide(&world, &key);
+    drop(world);
+    let place = match decision {
         None => return Ok(Action::requeue(jittered(SOON))),
         Some(Decision::Bind(place)) => place,
         Some(Decision::Wait(unplaced, until)) => {

@@ -112,42 +112,61 @@ pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error>
     }
 }
 
+/// What becomes of a bound task that has no share.
+enum Admission {
+    /// It is to have this one.
+    Ask(Box<Ask>),
+    /// Not everything that it depends on was seen yet.
+    Wait(Duration),
+    /// It may not run there.
+    Refuse(String),
+}
+
+fn admission(context: &Context, task: &Task, instance: &str) -> Admission {
+    let (key, uid) = (key_of(task), task.uid().unwrap_or_default());
+    let world = context.cache.snapshot(source::now(), 0);
+    let Some(known) = world.task(&key).filter(|known| known.uid == uid) else {
+        return Admission::Wait(jittered(SOON));
+    };
+    let Some(definition) = world.definition_for(known) else {
+        // it may have been created just before the task, and not been seen yet
+        let left = run_task::seen_all_at(known).duration_since(world.now);
+        if left.is_positive() {
+            return Admission::Wait(Duration::try_from(left).unwrap_or(SOON));
+        }
+        return Admission::Refuse(start_task::undefined(&world, &key, revision_of(task)));
+    };
+    let amounts = match &definition.demand {
+        Ok(amounts) => amounts.clone(),
+        Err(problems) => return Admission::Refuse(problems.join("; ")),
+    };
+    // the annotation is anybody's to write: only what this process authorised itself is known to be ours
+    let made_by_us = context.ledger.fences().age(&uid).is_some();
+    if !made_by_us && let Some(reason) = start_task::forbidden(&world, &key, instance, definition) {
+        return Admission::Refuse(reason);
+    }
+    Admission::Ask(Box::new(Ask {
+        task: key,
+        uid: Some(uid),
+        service: task.spec.service.clone(),
+        amounts,
+    }))
+}
+
 /// Gives a bound task that has no share one, by the same reserve step as everybody's; `Some` if it is not to be run
 /// now. (StartTask, RUN-6)
 async fn admit(context: &Context, task: &Task, instance: &str) -> Result<Option<Action>, Error> {
-    let key = key_of(task);
-    let world = context.cache.snapshot(source::now(), 0);
     let refuse = |reason: String| async move {
         stop(context, task, StopCode::TaskFailedToStart, &reason)
             .await
             .map(Some)
     };
-    let Some(definition) = world.definition(&key.namespace, revision_of(task)) else {
-        // it may have been created just before the task, and not been seen yet
-        let seen_at = world.task(&key).map(|task| run_task::seen_all_at(task));
-        if let Some(at) = seen_at.filter(|at| *at > world.now) {
-            let left = Duration::try_from(at.duration_since(world.now)).unwrap_or(SOON);
-            return Ok(Some(Action::requeue(left)));
-        }
-        return refuse(start_task::undefined(&world, &key, revision_of(task))).await;
+    let ask = match admission(context, task, instance) {
+        Admission::Ask(ask) => ask,
+        Admission::Wait(left) => return Ok(Some(Action::requeue(left))),
+        Admission::Refuse(reason) => return refuse(reason).await,
     };
-    let amounts = match &definition.demand {
-        Ok(amounts) => amounts.clone(),
-        Err(problems) => return refuse(problems.join("; ")).await,
-    };
-    // the annotation is anybody's to write: only what this process authorised itself is known to be ours
-    let uid = task.uid().unwrap_or_default();
-    let made_by_us = context.ledger.fences().age(&uid).is_some();
-    if !made_by_us && let Some(reason) = start_task::forbidden(&world, &key, instance, definition) {
-        return refuse(reason).await;
-    }
-    let ask = Ask {
-        task: key.clone(),
-        uid: task.uid(),
-        service: task.spec.service.clone(),
-        amounts,
-    };
-    match context.ledger.reserve(instance, &[ask]).await {
+    match context.ledger.reserve(instance, &[*ask]).await {
         Outcome::Applied(verdicts) => match verdicts.first().copied().flatten() {
             None => Ok(None),
             Some(Denied::NotActive) => refuse("INACTIVE".to_owned()).await,

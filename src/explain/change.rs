@@ -6,20 +6,58 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::domain::expr::Expression;
+use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation};
 use crate::domain::resources::Resources;
-use crate::plan::world::{Definition, Instance, Key, Service, Task, World};
+use crate::plan::Asker;
+use crate::plan::world::{Definition, Instance, Key, Task, World};
 
 /// Whose task, and where.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// The service.
-    pub service: Key,
-    /// The TaskDefinition of its next task.
+    /// Who asks for the place.
+    pub of: Asker,
+    /// The TaskDefinition of the task.
     pub definition: Key,
     /// The instance.
     pub instance: String,
+}
+
+impl Subject {
+    /// What the task runs.
+    #[must_use]
+    pub fn definition<'w>(&self, world: &'w World) -> Option<&'w Definition> {
+        let overriding = match &self.of {
+            Asker::Task(key) => world.overridden.get(key).and_then(Option::as_ref),
+            Asker::Service(_) => None,
+        };
+        overriding
+            .or_else(|| world.definitions.get(&self.definition))
+            .map(AsRef::as_ref)
+    }
+
+    /// The expressions that must hold on its instance: those of its definition, then its own.
+    #[must_use]
+    pub fn expressions<'w>(&self, world: &'w World) -> Vec<&'w Expression> {
+        let own = match &self.of {
+            Asker::Service(key) => world.services.get(key).and_then(|s| s.constraints.as_ref().ok()),
+            Asker::Task(key) => {
+                let wish = world.task(key).and_then(|t| t.run_once.as_deref());
+                wish.and_then(|wish| wish.constraints.as_ref().ok())
+            }
+        };
+        let definition = self.definition(world).and_then(|d| d.constraints.as_ref().ok());
+        definition.into_iter().chain(own).flatten().collect()
+    }
+
+    /// Uid of its service.
+    #[must_use]
+    pub fn service_uid<'w>(&self, world: &'w World) -> Option<&'w str> {
+        match &self.of {
+            Asker::Service(key) => world.services.get(key).map(|s| s.uid.as_str()),
+            Asker::Task(_) => None,
+        }
+    }
 }
 
 /// One change that somebody can make, or wait for.
@@ -72,7 +110,7 @@ pub enum Change {
         /// The expression.
         expression: String,
     },
-    /// The service may have two tasks on an instance.
+    /// The service, or the task group, may have two tasks on an instance.
     LiftDistinctInstance,
     /// Tasks or other Pods on the instance end that take at least so much.
     Free {
@@ -112,8 +150,8 @@ impl Change {
             }
             Self::LiftConstraint { expression } => {
                 let other = |e: &Expression| e.to_string() != *expression;
-                edit_service(world, subject, |s| {
-                    if let Ok(rules) = &mut s.constraints {
+                edit_asker(world, subject, |rules, _| {
+                    if let Ok(rules) = rules {
                         rules.retain(other);
                     }
                 });
@@ -123,7 +161,7 @@ impl Change {
                     }
                 });
             }
-            Self::LiftDistinctInstance => edit_service(world, subject, |s| s.distinct_instance = false),
+            Self::LiftDistinctInstance => edit_asker(world, subject, |_, distinct| *distinct = false),
             Self::AskLess { amounts } => edit_definition(world, subject, |definition| {
                 if let Ok(demand) = &mut definition.demand {
                     *demand = demand.excess_over(amounts);
@@ -132,7 +170,7 @@ impl Change {
             Self::StartGroup { group } => world.put_task(companion(world, subject, group)),
             Self::EndGroup { group } => end_group(world, subject, group),
             Self::Free { amounts } => {
-                let own = world.services.get(&subject.service).map(|s| s.uid.clone());
+                let own = subject.service_uid(world).map(str::to_owned);
                 edit_instance(world, subject, |instance| {
                     let left = drop_shares(instance, own.as_deref(), amounts);
                     instance.foreign = instance.foreign.excess_over(&left);
@@ -206,23 +244,46 @@ fn edit_instance(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut In
     }
 }
 
-fn edit_service(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Service)) {
-    if let Some(service) = world.services.get_mut(&subject.service) {
-        edit(Arc::make_mut(service));
+/// Expressions, or the first that can't be read.
+type Rules = Result<Vec<Expression>, ParseError>;
+
+/// Changes what the service or the run-once task asks of instances: its expressions, and `distinctInstance`.
+fn edit_asker(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Rules, &mut bool)) {
+    match &subject.of {
+        Asker::Service(key) => {
+            if let Some(service) = world.services.get_mut(key).map(Arc::make_mut) {
+                edit(&mut service.constraints, &mut service.distinct_instance);
+            }
+        }
+        Asker::Task(key) => {
+            let Some(mut task) = world.task(key).map(|task| Task::clone(task)) else {
+                return;
+            };
+            if let Some(wish) = task.run_once.as_mut().map(Arc::make_mut) {
+                edit(&mut wish.constraints, &mut wish.distinct_instance);
+            }
+            world.put_task(task);
+        }
     }
 }
 
 fn edit_definition(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Definition)) {
-    if let Some(definition) = world.definitions.get_mut(&subject.definition) {
+    let overriding = match &subject.of {
+        Asker::Task(key) => world.overridden.get_mut(key).and_then(Option::as_mut),
+        Asker::Service(_) => None,
+    };
+    let definition = match overriding {
+        Some(definition) => Some(definition),
+        None => world.definitions.get_mut(&subject.definition),
+    };
+    if let Some(definition) = definition {
         edit(Arc::make_mut(definition));
     }
 }
 
 /// A task of a group, RUNNING on the subject's instance.
 fn companion(world: &World, subject: &Subject, group: &str) -> Task {
-    let (namespace, group) = group
-        .split_once('/')
-        .unwrap_or((&subject.service.namespace, group));
+    let (namespace, group) = group.split_once('/').unwrap_or((subject.of.namespace(), group));
     let key = Key::new(namespace, format!("#{group}"));
     made_up(key, &subject.instance, group, world.now)
 }

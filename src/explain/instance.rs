@@ -14,7 +14,7 @@ use crate::domain::records::{
 use crate::domain::resources::Resources;
 use crate::plan::eligibility::withheld;
 use crate::plan::world::{Instance, Key, Service, Task, World};
-use crate::plan::{self, Verdict, only_daemons_left};
+use crate::plan::{self, Asker, Verdict, only_daemons_left};
 
 /// Most tasks of a service that are counted into the room that is left.
 const MORE_MAX: u32 = 100;
@@ -234,7 +234,10 @@ fn daemon(world: &World, service: &Service, instance: &Instance) -> DaemonLine {
         Ok(prospect) => {
             let found = prospect.verdicts.iter().find(|(name, _)| *name == instance.name);
             match found {
-                Some((name, verdict)) => describe(world, &service.key, &prospect, name, verdict, true),
+                Some((name, verdict)) => {
+                    let of = Asker::Service(service.key.clone());
+                    describe(world, &of, &prospect, name, verdict, true)
+                }
                 None => hindered(instance, "the instance is INACTIVE".to_owned()),
             }
         }
@@ -261,7 +264,7 @@ fn replica(world: &World, service: &Service, instance: &Instance) -> ReplicaLine
         Ok(prospect) => prospect,
         Err(why) => return line(0, hindered(instance, why)),
     };
-    let subject = subject(&service.key, &prospect, &instance.name);
+    let subject = subject(&Asker::Service(service.key.clone()), &prospect, &instance.name);
     let mut small = alone(world, &subject, &prospect.deployments);
     let mut more = 0;
     loop {
@@ -271,7 +274,7 @@ fn replica(world: &World, service: &Service, instance: &Instance) -> ReplicaLine
         if verdict != Verdict::Fits || more >= MORE_MAX {
             let told = describe(
                 &small,
-                &service.key,
+                &subject.of,
                 &prospect,
                 &instance.name,
                 &verdict,

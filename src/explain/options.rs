@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::change::{Change, Subject, built_in, can_be_freed};
 use super::remedy::ask;
-use crate::domain::expr::{Expression, Mention};
+use crate::domain::expr::Mention;
 use crate::domain::records::InstanceStatus;
 use crate::domain::resources::{Lack, Resources};
 use crate::plan::eligibility::withheld;
@@ -48,7 +48,7 @@ fn for_status(instance: &Instance) -> Vec<Vec<Change>> {
 }
 
 fn for_attribute(small: &World, subject: &Subject) -> Vec<Vec<Change>> {
-    let Some(definition) = small.definitions.get(&subject.definition) else {
+    let Some(definition) = subject.definition(small) else {
         return Vec::new();
     };
     let wanted = definition.required_attributes.iter();
@@ -63,20 +63,10 @@ fn for_attribute(small: &World, subject: &Subject) -> Vec<Vec<Change>> {
 }
 
 /// What may make the expressions hold: what somebody sets first, one change before two, what the node is after that;
-/// at last the constraint goes. Then what is about the service's own tasks.
+/// at last the constraint goes. Then what is about the service's or the group's own tasks.
 fn for_constraints(small: &World, world: &World, subject: &Subject) -> Vec<Vec<Change>> {
-    let (Some(service), Some(definition)) = (
-        small.services.get(&subject.service),
-        small.definitions.get(&subject.definition),
-    ) else {
-        return Vec::new();
-    };
-    let rules = definition
-        .constraints
-        .iter()
-        .chain(&service.constraints)
-        .flatten();
-    let mentions: Vec<Mention<'_>> = rules.clone().flat_map(Expression::mentions).collect();
+    let rules = subject.expressions(small);
+    let mentions: Vec<Mention<'_>> = rules.iter().flat_map(|rule| rule.mentions()).collect();
     let (nature, settable): (Vec<Change>, Vec<Change>) = candidates(small, world, subject, &mentions)
         .into_iter()
         .partition(|change| match change {
@@ -86,7 +76,7 @@ fn for_constraints(small: &World, world: &World, subject: &Subject) -> Vec<Vec<C
     let mut options: Vec<Vec<Change>> = settable.iter().map(|change| vec![change.clone()]).collect();
     options.extend(pairs(&settable));
     options.extend(nature.iter().map(|change| vec![change.clone()]));
-    options.extend(rules.map(|rule| {
+    options.extend(rules.iter().map(|rule| {
         vec![Change::LiftConstraint {
             expression: rule.to_string(),
         }]
@@ -212,19 +202,16 @@ fn for_resources(
     instance: &Instance,
     rejection: &Rejection,
 ) -> Vec<Vec<Change>> {
-    let demand = small
-        .definitions
-        .get(&subject.definition)
-        .and_then(|definition| definition.demand.as_ref().ok());
-    let Some(demand) = demand else {
+    let definition = subject.definition(small);
+    let Some(demand) = definition.and_then(|definition| definition.demand.as_ref().ok()) else {
         return Vec::new();
     };
     let lacks = [Lack::Cpu, Lack::Memory, Lack::Ports, Lack::Gpu, Lack::Pods];
     let lack = lacks
         .into_iter()
         .find(|lack| lack.to_string() == rejection.failure.reason);
-    let own = small.services.get(&subject.service).map(|s| s.uid.as_str());
-    let (free, asked) = (can_be_freed(instance, own), &rejection.left);
+    let free = can_be_freed(instance, subject.service_uid(small));
+    let asked = &rejection.left;
     let amount = |set: fn(&mut Resources) -> &mut i64, value: i64| {
         let mut amounts = Resources::default();
         *set(&mut amounts) = value;

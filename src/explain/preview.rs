@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::Picture;
 use super::instance::{Drain, drain};
-use super::rehearsal::{Outcome, Rest, Step, What, rehearse};
+use super::rehearsal::{Outcome, Rest, Step, What, rehearse, waiting};
 use super::service::{self, InstanceVerdict};
+use super::task;
 use crate::domain::records::{InstanceStatus, SchedulingStrategy};
 use crate::plan::world::{Key, World};
 
@@ -28,6 +29,9 @@ pub struct Preview {
     pub passes: u32,
     /// Services to which something happens, that are asked about, or that have tasks without a place.
     pub services: Vec<ServicePreview>,
+    /// Run-once tasks that wait for a place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub run_once: Vec<RunOncePreview>,
     /// Services that stay as they are.
     pub unchanged: usize,
     /// Instances that are added, and those that drain.
@@ -59,6 +63,23 @@ pub struct ServicePreview {
     /// If tasks have no place: what the next would meet on each instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<InstanceVerdict>,
+}
+
+/// What would happen to a run-once task that waits for a place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOncePreview {
+    /// `NAMESPACE/NAME`.
+    pub task: String,
+    /// When it starts, if it gets a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts: Option<StepLine>,
+    /// If it gets none: what it would meet on each instance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<InstanceVerdict>,
+    /// If it gets none: what its planner says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
 }
 
 /// Something that would happen to a task.
@@ -118,10 +139,11 @@ pub struct InstancePreview {
 }
 
 impl Preview {
-    /// Whether every task has a place, nothing is stalled, every drain ends, and there is a rest.
+    /// Whether every task has a place, those that run once included, nothing is stalled, every drain ends, and there is a rest.
     #[must_use]
     pub fn works_out(&self) -> bool {
         let placed = self.services.iter().all(|s| !s.finds_no_place);
+        let placed = placed && self.run_once.iter().all(|task| task.starts.is_some());
         let drained = self
             .instances
             .iter()
@@ -166,6 +188,7 @@ pub fn preview(picture: &Picture, asked: &Asked) -> Preview {
         passes: outcome.passes,
         unchanged: outcome.world.services.len().saturating_sub(told.len()),
         services: told,
+        run_once: of_run_once(&picture.world, &after, &outcome),
         instances: of_instances(&outcome, begin, asked),
         notes: notes(picture, &outcome),
     }
@@ -236,6 +259,25 @@ fn of_service(
         says: explained.says,
         verdicts: if waits { explained.instances } else { Vec::new() },
     })
+}
+
+fn of_run_once(before: &World, after: &Picture, outcome: &Outcome) -> Vec<RunOncePreview> {
+    let told = |key: Key| {
+        let starts = outcome
+            .steps
+            .iter()
+            .find(|s| s.task == key && s.what == What::Starts);
+        let explained = task::explain(after, &key).filter(|_| starts.is_none());
+        let (verdicts, says) =
+            explained.map_or_else(Default::default, |found| (found.instances, found.waits_for));
+        RunOncePreview {
+            task: key.to_string(),
+            starts: starts.map(|step| line(step, before.now)),
+            verdicts,
+            says,
+        }
+    };
+    waiting(before).into_iter().map(told).collect()
 }
 
 fn of_instances(outcome: &Outcome, begin: Timestamp, asked: &Asked) -> Vec<InstancePreview> {

@@ -11,6 +11,7 @@ use super::change::made_up;
 use crate::domain::records::{
     DesiredStatus, HealthStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef, StopCode,
 };
+use crate::plan::run_task::{self, Decision};
 use crate::plan::world::{Instance, Key, Service, Task, World};
 use crate::plan::{self, ServicePlan, Start, Stop};
 
@@ -228,7 +229,44 @@ impl Stage<'_> {
             wake_at = [wake_at, later].into_iter().flatten().min();
             changed |= self.carry_out(&key, plan);
         }
+        for key in waiting(&self.world) {
+            changed |= self.bind(&key);
+        }
         (changed, wake_at)
+    }
+
+    /// Binds a run-once task, if it has a place now; nobody's patience ends in a rehearsal. (RUN-1)
+    fn bind(&mut self, key: &Key) -> bool {
+        let Some(Decision::Bind(place)) = run_task::decide(&self.world, key) else {
+            return false;
+        };
+        let Some(mut task) = self.world.task(key).map(|t| t.as_ref().clone()) else {
+            return false;
+        };
+        if !place.held {
+            let entry = Reservation {
+                namespace: key.namespace.clone(),
+                task: key.name.clone(),
+                uid: Some(task.uid.clone()),
+                service: None,
+                amounts: place.demand,
+                since: self.world.now.to_string(),
+                restored: false,
+            };
+            self.edit_instance(&place.instance, |i| i.reservations.push(entry));
+        }
+        task.version = self.next_version();
+        task.instance = Some(place.instance.clone());
+        self.runs(&mut task);
+        self.world.put_task(task);
+        self.steps.push(Step {
+            at: self.world.now,
+            service: None,
+            task: key.clone(),
+            instance: Some(place.instance),
+            what: What::Starts,
+        });
+        true
     }
 
     /// Daemons before replicas, older ones first. (DAEMON-20)
@@ -427,6 +465,17 @@ impl Stage<'_> {
             edit(Arc::make_mut(instance));
         }
     }
+}
+
+/// Run-once tasks that are bound to no instance, older ones first.
+#[must_use]
+pub fn waiting(world: &World) -> Vec<Key> {
+    let mut found: Vec<&Arc<Task>> = world
+        .tasks()
+        .filter(|t| t.wanted() && t.instance.is_none())
+        .collect();
+    found.sort_by_key(|t| (t.created_at, t.key.clone()));
+    found.into_iter().map(|t| t.key.clone()).collect()
 }
 
 fn reference(service: &Service, deployment: &str) -> ServiceRef {

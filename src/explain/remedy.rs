@@ -1,4 +1,4 @@
-//! The smallest change that lets an instance take a service's next task: found by making changes in a snapshot of that
+//! The smallest change that lets an instance take a service's next task, or a run-once task: found by making changes in a snapshot of that
 //! instance and asking the planner again, so no rule stands here.
 
 use std::cmp::Ordering;
@@ -11,8 +11,8 @@ use super::change::{Change, Subject};
 use super::options::options;
 use crate::domain::records::Deployment;
 use crate::domain::resources::Resources;
-use crate::plan::world::{Rejection, World};
-use crate::plan::{self, Prospect, Verdict};
+use crate::plan::world::{Key, Rejection, World};
+use crate::plan::{Asker, Prospect, Verdict};
 
 /// Most changes of a remedy: the checks of the chain, and a few constraints and resources.
 const CHANGES_MAX: usize = 12;
@@ -47,18 +47,30 @@ impl Remedy {
     }
 }
 
-/// The world with that one instance and its tasks: all that its verdict depends on. The service has the deployments that
-/// its next pass would make.
+/// The world with that one instance and its tasks, and who asks: all that its verdict depends on. A service has the
+/// deployments that its next pass would make.
 #[must_use]
 pub fn alone(world: &World, subject: &Subject, deployments: &[Deployment]) -> World {
     let mut small = around(world, &subject.instance);
-    if let Some(service) = small.services.get_mut(&subject.service) {
-        deployments.clone_into(&mut Arc::make_mut(service).deployments);
+    match &subject.of {
+        Asker::Service(key) => {
+            if let Some(service) = small.services.get_mut(key) {
+                deployments.clone_into(&mut Arc::make_mut(service).deployments);
+            }
+        }
+        Asker::Task(key) => {
+            if let Some(task) = world.task(key) {
+                small.put_task(task.as_ref().clone());
+            }
+            if let Some(overriding) = world.overridden.get(key) {
+                small.overridden.insert(key.clone(), overriding.clone());
+            }
+        }
     }
     small
 }
 
-/// The world with that one instance and its tasks.
+/// The world with that one instance and its tasks, those included that have their share there and are bound to no instance.
 #[must_use]
 pub fn around(world: &World, instance: &str) -> World {
     let mut small = World::default();
@@ -70,7 +82,10 @@ pub fn around(world: &World, instance: &str) -> World {
     if let Some(found) = world.instances.get(instance) {
         small.instances = OrdMap::unit(instance.to_owned(), Arc::clone(found));
     }
-    for task in world.tasks_on(instance) {
+    let entries = small.instances.get(instance).map(Arc::clone);
+    let holding = entries.iter().flat_map(|i| &i.reservations);
+    let holding = holding.filter_map(|r| world.task(&Key::new(&r.namespace, &r.task)));
+    for task in world.tasks_on(instance).chain(holding) {
         small.put_task(task.as_ref().clone());
     }
     small
@@ -88,13 +103,13 @@ fn changed(world: &World, changes: &[Change], subject: &Subject) -> World {
 /// The verdict on the subject's instance.
 #[must_use]
 pub fn ask(world: &World, subject: &Subject) -> Option<Verdict> {
-    let prospect = plan::prospect(world, &subject.service).ok()?;
+    let prospect = subject.of.prospect(world).ok()?;
     let mut verdicts = prospect.verdicts.into_iter();
     let found = verdicts.find(|(instance, _)| *instance == subject.instance);
     found.map(|(_, verdict)| verdict)
 }
 
-/// The smallest change, if there is one, by the prospect of the service in that world.
+/// The smallest change, if there is one, by the prospect of who asks in that world.
 #[must_use]
 pub fn remedy(world: &World, subject: &Subject, prospect: &Prospect) -> Option<Remedy> {
     let begin = alone(world, subject, &prospect.deployments);
@@ -256,12 +271,6 @@ fn comes_further(before: &Rejection, after: &Rejection, rank: impl Fn(&Rejection
 
 /// Which of the expressions it is that does not hold.
 fn rank(small: &World, subject: &Subject, rejection: &Rejection) -> Option<usize> {
-    let service = small.services.get(&subject.service)?;
-    let definition = small.definitions.get(&subject.definition)?;
-    let mut rules = definition
-        .constraints
-        .iter()
-        .chain(&service.constraints)
-        .flatten();
+    let mut rules = subject.expressions(small).into_iter();
     rules.position(|rule| rule.to_string() == rejection.failure.detail)
 }

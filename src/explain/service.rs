@@ -10,7 +10,7 @@ use crate::domain::records::{
 };
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, Rejection, Service, World};
-use crate::plan::{self, Prospect, ServicePlan, Verdict};
+use crate::plan::{self, Asker, Prospect, ServicePlan, Verdict};
 
 /// Most instances a remedy is looked for on, the closest ones.
 pub const REMEDIES_MAX: usize = 50;
@@ -120,7 +120,10 @@ pub fn explain(picture: &Picture, key: &Key) -> Option<ServiceExplanation> {
         deployments: plan.deployments.iter().map(line).collect(),
         says: says(&plan, prospect.as_ref().err()),
         task: prospect.as_ref().ok().map(|p| p.demand.clone()),
-        instances: prospect.map_or_else(|_| Vec::new(), |p| verdicts(world, key, &p)),
+        instances: prospect.map_or_else(
+            |_| Vec::new(),
+            |p| verdicts(world, &Asker::Service(key.clone()), &p),
+        ),
         notes: picture.notes.clone(),
     })
 }
@@ -175,16 +178,16 @@ pub(super) fn says(plan: &ServicePlan, hindrance: Option<&String>) -> Vec<String
     said
 }
 
-/// What the next task of a service would meet, the closest instances first.
+/// What a task would meet, the closest instances first.
 #[must_use]
-pub fn verdicts(world: &World, key: &Key, prospect: &Prospect) -> Vec<InstanceVerdict> {
+pub fn verdicts(world: &World, of: &Asker, prospect: &Prospect) -> Vec<InstanceVerdict> {
     let mut all: Vec<&(String, Verdict)> = prospect.verdicts.iter().collect();
     all.sort_by_key(|(name, verdict)| (std::cmp::Reverse(closeness(verdict)), name));
     let numbered = all.into_iter().enumerate();
     numbered
         .map(|(at, (name, verdict))| {
             let wanted = at < REMEDIES_MAX;
-            describe(world, key, prospect, name, verdict, wanted)
+            describe(world, of, prospect, name, verdict, wanted)
         })
         .collect()
 }
@@ -201,7 +204,7 @@ fn closeness(verdict: &Verdict) -> (u8, i64) {
 #[must_use]
 pub fn describe(
     world: &World,
-    key: &Key,
+    of: &Asker,
     prospect: &Prospect,
     instance: &str,
     verdict: &Verdict,
@@ -224,7 +227,7 @@ pub fn describe(
             reason: Some(rejection.failure.reason.clone()),
             detail: rejection.failure.detail.clone(),
             change: wanted
-                .then(|| remedy(world, &subject(key, prospect, instance), prospect))
+                .then(|| remedy(world, &subject(of, prospect, instance), prospect))
                 .flatten(),
             ..plain
         },
@@ -233,10 +236,10 @@ pub fn describe(
 
 /// Whose task it is about, and where.
 #[must_use]
-pub fn subject(key: &Key, prospect: &Prospect, instance: &str) -> Subject {
+pub fn subject(of: &Asker, prospect: &Prospect, instance: &str) -> Subject {
     Subject {
-        service: key.clone(),
-        definition: Key::new(&key.namespace, &prospect.definition),
+        of: of.clone(),
+        definition: Key::new(of.namespace(), &prospect.definition),
         instance: instance.to_owned(),
     }
 }

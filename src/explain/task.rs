@@ -4,9 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Picture;
+use super::service::{InstanceVerdict, verdicts};
 use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, StopCode};
 use crate::domain::resources::Resources;
-use crate::plan::world::{Key, Task};
+use crate::plan::Asker;
+use crate::plan::run_task::{self, Decision};
+use crate::plan::world::{Key, Task, World};
 
 /// What there is to know of a task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +47,12 @@ pub struct TaskExplanation {
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// What it takes, while it waits for a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Resources>,
+    /// What it meets on each instance while it waits for a place, the closest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceVerdict>,
     /// Until when it is protected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Timestamp>,
@@ -84,6 +93,11 @@ pub fn explain(picture: &Picture, key: &Key) -> Option<TaskExplanation> {
         .as_ref()
         .and_then(|name| picture.world.instances.get(name));
     let service = task.service.as_ref();
+    let asker = Asker::Task(key.clone());
+    let waiting = task.wanted() && task.instance.is_none();
+    let prospect = waiting
+        .then(|| asker.prospect(&picture.world))
+        .and_then(Result::ok);
     Some(TaskExplanation {
         task: key.to_string(),
         task_definition: task.definition.clone(),
@@ -103,6 +117,11 @@ pub fn explain(picture: &Picture, key: &Key) -> Option<TaskExplanation> {
             .and_then(|i| i.reservation(key))
             .map(|entry| entry.amounts.clone()),
         waits_for: waits_for(picture, task),
+        instances: prospect
+            .as_ref()
+            .map(|found| verdicts(&picture.world, &asker, found))
+            .unwrap_or_default(),
+        takes: prospect.map(|found| found.demand),
         protected_until: task.protected_until.filter(|until| *until > picture.world.now),
         stop: stop(picture, task),
         notes: picture.notes.clone(),
@@ -116,7 +135,7 @@ fn waits_for(picture: &Picture, task: &Task) -> Option<String> {
         return None;
     }
     let Some(name) = &task.instance else {
-        return Some("an instance: it is bound to none".to_owned());
+        return Some(place_of(world, task));
     };
     if let Some(held) = &task.held_up {
         return Some(format!("container {}: {}", held.container, held.reason));
@@ -134,6 +153,18 @@ fn waits_for(picture: &Picture, task: &Task) -> Option<String> {
         }
         _ if !picture.pods.contains_key(&task.key) => Some("its Pod".to_owned()),
         _ => Some("its containers: they are starting".to_owned()),
+    }
+}
+
+/// What a run-once task without an instance waits for: what its planner would do with it now. (RUN-2)
+fn place_of(world: &World, task: &Task) -> String {
+    match run_task::decide(world, &task.key) {
+        None => "an instance: it is bound to none".to_owned(),
+        Some(Decision::Bind(place)) => format!("being bound: it fits on {}", place.instance),
+        Some(Decision::Wait(unplaced, until)) => {
+            format!("an instance, until {until:.0}: {}", unplaced.reason)
+        }
+        Some(Decision::Fail(unplaced)) => format!("its end: {}", unplaced.reason),
     }
 }
 

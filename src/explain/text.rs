@@ -316,5 +316,13 @@ pub fn task(it: &TaskExplanation) -> Vec<String> {
         );
     }
     lines.extend(indented(facts));
+    if let Some(task) = &it.takes {
+        lines.push(String::new());
+        lines.push(format!(
+            "It takes {}. On each instance, the closest first:",
+            takes(task)
+        ));
+        lines.extend(verdicts(&it.instances));
+    }
     lines
 }

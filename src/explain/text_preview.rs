@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::preview::{InstancePreview, Preview, ServicePreview, StepKind, StepLine};
+use super::preview::{InstancePreview, Preview, RunOncePreview, ServicePreview, StepKind, StepLine};
 use super::text::{table_indented, verdicts, word};
 
 /// Most tasks that a line names.
@@ -17,6 +17,10 @@ pub fn preview(it: &Preview) -> Vec<String> {
     }
     for service in &it.services {
         lines.extend(of_service(service));
+        lines.push(String::new());
+    }
+    for task in &it.run_once {
+        lines.extend(of_run_once(task));
         lines.push(String::new());
     }
     for instance in &it.instances {
@@ -83,6 +87,23 @@ fn of_service(it: &ServicePreview) -> Vec<String> {
     lines
 }
 
+fn of_run_once(it: &RunOncePreview) -> Vec<String> {
+    let mut lines = vec![format!("Task {} (run once)", it.task)];
+    if let Some(step) = &it.starts {
+        let instance = step.instance.as_deref().unwrap_or_default();
+        lines.push(format!(
+            "  after {}: starts on {instance}",
+            time(step.after_seconds)
+        ));
+    } else if it.verdicts.is_empty() {
+        lines.extend(it.says.iter().map(|text| format!("  waits for {text}")));
+    } else {
+        lines.push("  finds no place. On each instance, the closest first:".to_owned());
+        lines.extend(verdicts(&it.verdicts));
+    }
+    lines
+}
+
 /// Steps of one moment and one kind, as long as they follow each other.
 fn groups<'a>(steps: &[&'a StepLine]) -> Vec<Vec<&'a StepLine>> {
     let mut found: Vec<Vec<&StepLine>> = Vec::new();
@@ -133,11 +154,19 @@ fn told(group: &[&StepLine]) -> String {
 }
 
 fn named(step: &StepLine) -> String {
-    let id = step.task.rsplit('/').next().unwrap_or_default();
-    let short: String = id.chars().take(8).collect();
+    let short = short(step);
     match &step.instance {
         Some(instance) => format!("{short} on {instance}"),
         None => short,
+    }
+}
+
+/// The beginning of an id; a name that a user gave stays whole.
+fn short(step: &StepLine) -> String {
+    let id = step.task.rsplit('/').next().unwrap_or_default();
+    match step.service {
+        Some(_) => id.chars().take(8).collect(),
+        None => id.to_owned(),
     }
 }
 
@@ -165,12 +194,11 @@ fn of_instance(it: &InstancePreview) -> Vec<String> {
             };
             let latest = step.ended_after_seconds.map(|by| format!("ends by {}", time(by)));
             let detail = [latest, step.reason.clone()].into_iter().flatten();
-            let id = step.task.rsplit('/').next().unwrap_or_default();
             vec![
                 time(step.after_seconds),
                 what.to_owned(),
                 step.service.clone().unwrap_or_default(),
-                id.chars().take(8).collect(),
+                short(step),
                 detail.collect::<Vec<_>>().join("; "),
             ]
         })

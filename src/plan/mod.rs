@@ -37,7 +37,7 @@ use crate::domain::records::{Deployment, PlacementFailure, SchedulingStrategy, S
 use crate::domain::resources::Resources;
 pub use arrival::daemons_run;
 pub use drain::only_daemons_left;
-pub use prospect::{Prospect, Verdict, prospect};
+pub use prospect::{Asker, Prospect, Verdict, prospect};
 pub use protection::crowded;
 pub use quiesce::Tell;
 pub use rejection::closest;

@@ -1,9 +1,11 @@
-//! What the next task of a service would meet on each instance: the checks of its own planner, asked without planning.
+//! What the next task of a service, or a run-once task, would meet on each instance: the checks of its own planner, asked
+//! without planning.
 
 use super::daemon;
 use super::deployment;
 use super::members::members;
 use super::placement::Placer;
+use super::run_task;
 use super::world::{Key, Rejection, World};
 use crate::domain::records::{Deployment, SchedulingStrategy};
 use crate::domain::resources::Resources;
@@ -19,16 +21,45 @@ pub enum Verdict {
     Rejected(Rejection),
 }
 
-/// What the next task of a service is made of, and what it would meet.
+/// Who asks for a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A service, for its next task.
+    Service(Key),
+    /// A run-once task that is bound to no instance.
+    Task(Key),
+}
+
+impl Asker {
+    /// The namespace that it asks in.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        let (Self::Service(key) | Self::Task(key)) = self;
+        &key.namespace
+    }
+
+    /// Its prospect; an error says why it can have no place at all.
+    ///
+    /// # Errors
+    /// What its planner says then.
+    pub fn prospect(&self, world: &World) -> Result<Prospect, String> {
+        match self {
+            Self::Service(key) => prospect(world, key),
+            Self::Task(key) => run_task::prospect(world, key),
+        }
+    }
+}
+
+/// What a task is made of, and what it would meet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prospect {
     /// Object name of the TaskDefinition.
     pub definition: String,
     /// What the task takes.
     pub demand: Resources,
-    /// The service's deployments as its next pass would make them.
+    /// The service's deployments as its next pass would make them; none for a run-once task.
     pub deployments: Vec<Deployment>,
-    /// Per instance of the service's cluster that is not INACTIVE, sorted by name.
+    /// Per instance of the cluster that is not INACTIVE, sorted by name.
     pub verdicts: Vec<(String, Verdict)>,
 }
 

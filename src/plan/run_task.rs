@@ -10,6 +10,7 @@ use super::eligibility::{
     Claim, check_resources, check_rules, check_status, claims, not_distinct, withheld_by,
 };
 use super::permission::namespace_forbidden;
+use super::prospect::{Prospect, Verdict};
 use super::ranking::Ranking;
 use super::start_task::undefined;
 use super::world::{Definition, Instance, Key, Rejection, RunOnce, Task, World};
@@ -112,6 +113,13 @@ impl Obstacle {
     fn unseen(reason: String) -> Self {
         Self::Unseen(Unplaced::for_all(reason))
     }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Lasting(reason) => reason,
+            Self::Passing(unplaced) | Self::Unseen(unplaced) => unplaced.reason,
+        }
+    }
 }
 
 fn give_up_or_wait(world: &World, wish: &RunOnce, unplaced: Unplaced) -> Decision {
@@ -134,7 +142,40 @@ fn give_up_or_wait(world: &World, wish: &RunOnce, unplaced: Unplaced) -> Decisio
     }
 }
 
+/// What a run-once task that is bound to no instance would meet on each.
+///
+/// # Errors
+/// Why it can have no place anywhere.
+pub(super) fn prospect(world: &World, key: &Key) -> Result<Prospect, String> {
+    let Some(task) = world.task(key) else {
+        return Err(format!("There is no Task {key}."));
+    };
+    let anything = RunOnce::default();
+    let wish = task.run_once.as_deref().unwrap_or(&anything);
+    let run = begin(world, task, wish).map_err(Obstacle::reason)?;
+    let verdict = |instance: &Instance| match run.room(instance) {
+        Ok(_) => Verdict::Fits,
+        Err(rejection) => Verdict::Rejected(rejection),
+    };
+    let verdicts = run.instances().map(|i| (i.name.clone(), verdict(i)));
+    Ok(Prospect {
+        definition: run.definition.key.name.clone(),
+        demand: run.demand.clone(),
+        deployments: Vec::new(),
+        verdicts: verdicts.collect(),
+    })
+}
+
 fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> {
+    let run = begin(world, task, wish)?;
+    match run.held() {
+        Some(held) => held,
+        None => run.choose(wish),
+    }
+}
+
+/// All that a task's place depends on, if it may have one.
+fn begin<'w>(world: &'w World, task: &'w Task, wish: &'w RunOnce) -> Result<Run<'w>, Obstacle> {
     if task.service.is_some() {
         let text = "spec.service is set by the operator; leave it out";
         return Err(Obstacle::Lasting(text.to_owned()));
@@ -144,7 +185,7 @@ fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> 
     if let Some(why) = namespace_forbidden(world, &task.cluster, namespace) {
         return Err(Obstacle::unseen(why));
     }
-    let Some(definition) = world.definition(namespace, &task.definition) else {
+    let Some(definition) = world.definition_for(task) else {
         return Err(Obstacle::unseen(undefined(world, &task.key, &task.definition)));
     };
     if !definition.active {
@@ -169,7 +210,7 @@ fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> 
         .demand
         .as_ref()
         .map_err(|problems| Obstacle::Lasting(problems.join("; ")))?;
-    let run = Run {
+    Ok(Run {
         world,
         task,
         definition,
@@ -177,11 +218,7 @@ fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> 
         demand,
         distinct: wish.distinct_instance,
         claims: claims(world, &task.cluster),
-    };
-    if let Some(held) = run.held() {
-        return held;
-    }
-    run.choose(wish)
+    })
 }
 
 fn readable<E: ToString>(constraints: &Result<Vec<Expression>, E>) -> Result<&[Expression], Obstacle> {
@@ -264,11 +301,17 @@ impl Run<'_> {
         }
     }
 
+    /// The instances that are looked at.
+    fn instances(&self) -> impl Iterator<Item = &Instance> {
+        let all = self.world.instances_of(&self.task.cluster);
+        all.filter(|i| i.status != InstanceStatus::Inactive)
+            .map(AsRef::as_ref)
+    }
+
     fn choose(&self, wish: &RunOnce) -> Result<Place, Obstacle> {
         let mut ranking = Ranking::by(&wish.strategies);
         let (mut candidates, mut rejections) = (Vec::new(), Vec::new());
-        let instances = self.world.instances_of(&self.task.cluster);
-        for instance in instances.filter(|i| i.status != InstanceStatus::Inactive) {
+        for instance in self.instances() {
             ranking.add(instance, companions(self.world, instance, self.task));
             match self.room(instance) {
                 Ok(room) => candidates.push((instance, room)),

@@ -358,6 +358,9 @@ pub struct World {
     pub instances: OrdMap<String, Arc<Instance>>,
     /// TaskDefinitions by namespace and object name.
     pub definitions: OrdMap<Key, Arc<Definition>>,
+    /// What tasks run that override members of their definition, as long as they have not ended: `None` while there is no
+    /// such definition. (RUN-5)
+    pub overridden: OrdMap<Key, Option<Arc<Definition>>>,
     /// EcsServices.
     pub services: OrdMap<Key, Arc<Service>>,
     tasks: OrdMap<Key, Arc<Task>>,
@@ -450,6 +453,15 @@ impl World {
         let name = format!("{family}.{}", revision?);
         let found = self.definitions.get(&Key::new(namespace, name));
         found.filter(|d| d.family != family)
+    }
+
+    /// The definition that a task runs or would run, with what it overrides of it. (TD-4, RUN-5)
+    #[must_use]
+    pub fn definition_for(&self, task: &Task) -> Option<&Arc<Definition>> {
+        match self.overridden.get(&task.key) {
+            Some(overridden) => overridden.as_ref(),
+            None => self.definition(&task.key.namespace, &task.definition),
+        }
     }
 
     /// As [`World::definition`], for what runs already: its revision serves until it is gone, even if its deletion was

@@ -11,6 +11,7 @@ mod demand;
 mod depends_on;
 mod health;
 mod observe;
+mod overrides;
 mod properties;
 mod refusals;
 mod whole_pod;

@@ -39,7 +39,7 @@ fn any_container(index: usize) -> impl Strategy<Value = Value> {
         })
 }
 
-fn any_definition() -> impl Strategy<Value = TaskDefinitionSpec> {
+pub(super) fn any_definition() -> impl Strategy<Value = TaskDefinitionSpec> {
     let containers = (1usize..6).prop_flat_map(|n| (0..n).map(any_container).collect::<Vec<_>>());
     let sizes = (prop::option::of(128i64..20_000), prop::option::of(6i64..60_000));
     let mode = prop::sample::select(vec!["bridge", "host", "awsvpc"]);

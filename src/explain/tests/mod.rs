@@ -3,9 +3,11 @@
 mod properties;
 mod rehearsals;
 mod remedies;
+mod run_once;
 
 use super::Picture;
 use super::change::Subject;
+use crate::plan::Asker;
 use crate::plan::testing::{Scene, key};
 
 /// The picture of a scene, with nothing around it.
@@ -18,7 +20,7 @@ fn picture(scene: &Scene) -> Picture {
 
 fn subject(service: &str, instance: &str) -> Subject {
     Subject {
-        service: key(service),
+        of: Asker::Service(key(service)),
         definition: key(&format!("{service}.1")),
         instance: instance.to_owned(),
     }

@@ -2,10 +2,13 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::picture;
+use crate::domain::expr::Expression;
 use crate::domain::records::InstanceStatus;
 use crate::domain::resources::Resources;
 use crate::explain::change::Change;
@@ -13,8 +16,8 @@ use crate::explain::rehearsal::{Rest, rehearse};
 use crate::explain::remedy::{Remedy, alone, ask, remedy};
 use crate::explain::service::subject;
 use crate::plan::testing::*;
-use crate::plan::world::{Instance, Service, World};
-use crate::plan::{Verdict, prospect};
+use crate::plan::world::{Definition, Instance, RunOnce, Service, Task, World};
+use crate::plan::{Asker, Verdict};
 
 const EXPRESSIONS: [&str; 8] = [
     "attribute:a == x",
@@ -124,8 +127,33 @@ fn scenes() -> impl Strategy<Value = Scene> {
         })
 }
 
-fn verdict(world: &World, service: &str, instance: &str) -> Option<Verdict> {
-    let found = prospect(world, &key(service)).ok()?;
+/// A run-once task that waits for a place, some with overrides.
+fn jobs() -> impl Strategy<Value = (Task, Definition, bool)> {
+    let rules = prop::collection::vec(0..EXPRESSIONS.len(), 0..3);
+    (rules, any::<bool>(), any::<bool>(), 0..2500i64, 0..5000i64).prop_map(
+        |(rules, distinct, overrides, cpu, memory)| {
+            let wish = RunOnce {
+                constraints: rules
+                    .into_iter()
+                    .map(|at| Expression::parse(EXPRESSIONS[at]))
+                    .collect(),
+                distinct_instance: distinct,
+                ..RunOnce::default()
+            };
+            let task = Task {
+                instance: None,
+                definition: "s:1".to_owned(),
+                group: "service:s".to_owned(),
+                run_once: Some(Arc::new(wish)),
+                ..standalone("job", "")
+            };
+            (task, definition("s:1", cpu, memory), overrides)
+        },
+    )
+}
+
+fn verdict(world: &World, of: &Asker, instance: &str) -> Option<Verdict> {
+    let found = of.prospect(world).ok()?;
     found
         .verdicts
         .into_iter()
@@ -178,17 +206,23 @@ proptest! {
     #![proptest_config(config(512))]
 
     #[test]
-    fn a_remedy_makes_the_instance_fit_and_nothing_of_it_can_be_left_out(scene in scenes()) {
+    fn a_remedy_makes_the_instance_fit_and_nothing_of_it_can_be_left_out(scene in scenes(), job in jobs()) {
+        let (task, overridden, overrides) = job;
+        let mut scene = scene.task(task);
+        if overrides {
+            scene.world.overridden.insert(key("job"), Some(Arc::new(overridden)));
+        }
         let world = &scene.world;
-        for service in ["r", "s", "t"] {
-            let Ok(found) = prospect(world, &key(service)) else { continue };
+        let services = ["r", "s", "t"].map(|service| Asker::Service(key(service)));
+        for service in services.iter().chain([&Asker::Task(key("job"))]) {
+            let Ok(found) = service.prospect(world) else { continue };
             for (instance, before) in &found.verdicts {
-                let subject = subject(&key(service), &found, instance);
+                let subject = subject(service, &found, instance);
                 let small = alone(world, &subject, &found.deployments);
                 prop_assert_eq!(ask(&small, &subject), Some(before.clone()), "alone, it is judged as among others");
                 let Verdict::Rejected(_) = before else { continue };
                 let Some(Remedy(changes)) = remedy(world, &subject, &found) else {
-                    prop_assert!(false, "no remedy for {} on {}: {:?}", service, instance, before);
+                    prop_assert!(false, "no remedy for {:?} on {}: {:?}", service, instance, before);
                     continue;
                 };
                 let with = |changes: &[Change]| {

@@ -120,7 +120,7 @@ impl Scene {
 
     /// Looks at task t1.
     pub(super) async fn look_at_task(&self) -> Result<Action, Error> {
-        task::reconcile(key("t1"), self.context.clone()).await
+        Box::pin(task::reconcile(key("t1"), self.context.clone())).await
     }
 
     /// Looks at service web.
