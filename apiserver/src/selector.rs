@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::object::{self, at, list};
+use crate::store::Marks;
 
 /// One condition on a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,19 @@ impl Labels {
         }
         let labels = at(value, &["metadata", "labels"]);
         self.0.iter().all(|requirement| requirement.matches(labels))
+    }
+
+    /// What an object has at least that fulfils all conditions.
+    pub fn marks(&self) -> Marks {
+        self.0
+            .iter()
+            .fold(Marks::default(), |marks, requirement| match requirement {
+                Requirement::In(key, values) => match values.as_slice() {
+                    [value] => marks.with_label(key, value),
+                    _ => marks,
+                },
+                _ => marks,
+            })
     }
 
     /// Reads the text of a query, such as `a=b,c in (d, e),!f`.

@@ -6,6 +6,7 @@
 
 mod journal;
 mod key;
+mod marks;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -19,12 +20,13 @@ use tokio::sync::watch;
 
 pub use journal::{Journal, JournalError, NoJournal, Record};
 pub use key::{Collection, Key};
+pub use marks::Marks;
 pub use stored::{Packer, Stored};
 
 use crate::object;
 
 /// Most bytes of text in the history of a collection, but for its last [`HISTORY_MIN`] changes.
-const HISTORY_BYTES_MAX: usize = 128 << 20;
+const HISTORY_BYTES_MAX: usize = 64 << 20;
 /// So many changes are kept whatever their size.
 const HISTORY_MIN: usize = 500;
 

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use lz4_flex::block::{compress_with_dict, decompress_with_dict};
 use serde_json::Value;
 
-use super::Collection;
+use super::{Collection, Marks};
 
 /// How many versions are kept as they are used.
-const RECENT_MAX: usize = 4096;
+const RECENT_MAX: usize = 1024;
 /// How many bytes of text these may have together.
 const RECENT_BYTES_MAX: usize = 10 << 20;
 /// Texts shorter than this are not packed.
@@ -26,6 +26,7 @@ const EXAMPLE_SERVES: u32 = 256;
 /// A version of an object, as it is stored: without apiVersion and kind.
 pub struct Stored {
     form: Mutex<Form>,
+    marks: Marks,
 }
 
 #[derive(Default)]
@@ -57,6 +58,7 @@ impl Stored {
     /// A version, decoded and as text.
     pub fn new(value: Arc<Value>) -> Self {
         let text = Bytes::from(value.to_string());
+        let marks = Marks::of(&value);
         let form = Form {
             length: text.len(),
             value: Some(value),
@@ -65,7 +67,13 @@ impl Stored {
         };
         Self {
             form: Mutex::new(form),
+            marks,
         }
+    }
+
+    /// What can be said of it without unpacking it.
+    pub fn marks(&self) -> Marks {
+        self.marks
     }
 
     fn form(&self) -> MutexGuard<'_, Form> {

@@ -92,6 +92,21 @@ fn compaction_takes_from_a_reader_only_what_had_changed() {
 }
 
 #[test]
+fn large_objects_have_a_shorter_history() {
+    let mut store = Store::new(usize::MAX, Box::new(NoJournal));
+    let text = "x".repeat(HISTORY_BYTES_MAX / HISTORY_MIN);
+    for _ in 0..HISTORY_MIN + 2 {
+        let large = json!({"metadata": {"name": "a"}, "text": text});
+        store.write(&things(), Key::new("", "a"), large).unwrap();
+        store.packer().work();
+    }
+    let kept = store.version() - u64::try_from(HISTORY_MIN).unwrap();
+    let after = |version| store.changes_after(&things(), version, usize::MAX);
+    assert_eq!(after(kept).unwrap().len(), HISTORY_MIN);
+    assert!(after(kept - 1).is_err());
+}
+
+#[test]
 fn a_restored_store_has_its_objects_but_no_history() {
     let object = (things(), Key::new("", "a"), thing("a", 1));
     let store = Store::restore(10, Box::new(NoJournal), 7, [object]);

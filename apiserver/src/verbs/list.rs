@@ -14,7 +14,7 @@ use crate::request::{Call, Target};
 use crate::selector::{Fields, Labels};
 use crate::state::State;
 use crate::status::{Cause, Refusal};
-use crate::store::{Key, Snapshot, Stored};
+use crate::store::{Key, Marks, Snapshot, Stored};
 
 /// The objects that were asked for.
 pub(crate) struct List {
@@ -38,6 +38,8 @@ pub(crate) struct Selection {
     name: String,
     labels: Labels,
     fields: Fields,
+    /// What an object has at least that is meant.
+    marks: Marks,
 }
 
 impl Selection {
@@ -48,18 +50,23 @@ impl Selection {
             fields_of::check(&target.kind, &term.field)?;
         }
         let name = fields.exact("metadata.name").unwrap_or_default().to_owned();
+        // of custom objects a field may be a number
+        let node = fields.exact("spec.nodeName").filter(|_| !target.kind.is_custom());
+        let marks = labels.marks().with_node(node.unwrap_or_default());
         Ok(Self {
             kind: target.kind.clone(),
             namespace: target.namespace.clone(),
             name,
             labels,
             fields,
+            marks,
         })
     }
 
     /// Whether an object is meant. It is decoded only if that depends on what is in it.
     pub(crate) fn matches(&self, key: &Key, stored: &Stored) -> bool {
         (self.namespace.is_empty() || key.namespace() == self.namespace)
+            && stored.marks().may_have(self.marks)
             && (self.is_everything() || self.selects(&stored.value()))
     }
 
