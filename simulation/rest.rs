@@ -23,6 +23,18 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// Whether what is left of the instance is too little for a task of the service, as it has one elsewhere.
+fn is_full(instance: &ContainerInstance, service: &EcsService, instances: &[ContainerInstance]) -> bool {
+    let mut shares = instances
+        .iter()
+        .flat_map(|i| i.status.iter())
+        .flat_map(|s| &s.reservations);
+    let own = |uid: &str| Some(uid) == service.metadata.uid.as_deref();
+    let share = shares.find(|share| share.service.as_ref().is_some_and(|of| own(&of.uid)));
+    let left = instance.status.as_ref().map(|status| &status.remaining_resources);
+    matches!((share, left), (Some(share), Some(left)) if left.lack_for(&share.amounts).is_some())
+}
+
 /// What is missing or left over; empty at rest.
 pub(crate) fn unrest(recording: &Recording) -> Vec<String> {
     let mut found = Vec::new();
@@ -59,10 +71,22 @@ pub(crate) fn unrest(recording: &Recording) -> Vec<String> {
             }
             SchedulingStrategy::Daemon => {
                 let active = instances.iter().filter(|i| active(i));
-                let active: BTreeSet<_> = active.filter_map(|i| i.metadata.name.clone()).collect();
                 let there: BTreeSet<_> = of
                     .iter()
                     .filter_map(|t| t.spec.container_instance.clone())
+                    .collect();
+                // a service made anew finds what others took since; it says so
+                let told = |name: &String| {
+                    let mut failures = status.placement_failures.iter();
+                    failures.any(|f| f.container_instance == *name && f.reason.starts_with("RESOURCE:"))
+                };
+                let active: BTreeSet<_> = active
+                    .filter(|i| {
+                        let excused =
+                            i.metadata.name.as_ref().is_some_and(told) && is_full(i, service, &instances);
+                        !excused || i.metadata.name.as_ref().is_some_and(|name| there.contains(name))
+                    })
+                    .filter_map(|i| i.metadata.name.clone())
                     .collect();
                 if active != there {
                     found.push(format!("daemons on {there:?}, instances {active:?}"));

@@ -76,7 +76,7 @@ async fn a_replica_rollout_keeps_within_its_bounds_and_completes() {
         .service(
             "web",
             "web:1",
-            json!({ "desiredCount": 4, "deploymentConfiguration": bounds }),
+            json!({ "desiredCount": 4, "deploymentConfiguration": bounds, "availabilityZoneRebalancing": "DISABLED" }),
         )
         .await;
     scenario.running("web", 4, 90).await;

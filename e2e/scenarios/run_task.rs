@@ -152,7 +152,7 @@ async fn what_a_task_overrides_is_what_it_runs_and_what_it_takes_run_5() {
     let pod = scenario.pods().await.remove(0).spec.unwrap();
     let main = serde_json::to_value(&pod.containers[0]).unwrap();
     assert_eq!(main["args"], json!(["--on-term", "exit"]));
-    assert_eq!(main["env"], json!([{ "name": "MONTH", "value": "11" }]));
+    assert_eq!(main["env"][0], json!({ "name": "MONTH", "value": "11" }));
     assert_eq!(
         main["resources"]["requests"],
         json!({ "cpu": "62m", "memory": "128Mi" })

@@ -18,11 +18,13 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::Context;
 use super::errors::Error;
 use crate::plan::world::Key;
-use crate::runtime::backoff::jittered;
+use crate::runtime::backoff::Backoff;
 
-/// Wait after a failed reconcile.
+/// First wait after a failed reconcile, and the longest before looking again at an object that moved on.
 const RETRY: Duration = Duration::from_secs(2);
-/// Wait before looking again at an object that moved on.
+/// Longest wait after failed reconciles.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// First wait before looking again at an object that moved on.
 const SOON: Duration = Duration::from_millis(100);
 
 /// When an object is looked at again if nothing asks for it before.
@@ -241,6 +243,33 @@ impl Agenda {
     }
 }
 
+/// How long objects wait whose reconciles failed again and again; news of an object ends its wait.
+#[derive(Default)]
+struct Patience(HashMap<Key, (bool, Backoff)>);
+
+impl Patience {
+    /// What follows from the end of a look.
+    fn after(&mut self, key: &Key, result: Result<Action, Error>) -> Action {
+        let error = match result {
+            Ok(action) => {
+                self.0.remove(key);
+                return action;
+            }
+            Err(error) => error,
+        };
+        let moved = matches!(error, Error::Moved);
+        let begin = || {
+            let (first, longest) = if moved { (SOON, RETRY) } else { (RETRY, RETRY_MAX) };
+            (moved, Backoff::new(first, longest))
+        };
+        let entry = self.0.entry(key.clone()).or_insert_with(begin);
+        if entry.0 != moved {
+            *entry = begin();
+        }
+        Action::requeue(entry.1.wait())
+    }
+}
+
 /// Works through a queue until `stop`: at most `concurrency` reconciles at a time, one per object, errors with backoff.
 /// What is under way at the end is finished.
 pub async fn run<F>(
@@ -254,12 +283,14 @@ pub async fn run<F>(
     F: Future<Output = Result<Action, Error>> + Send + 'static,
 {
     let mut agenda = Agenda::default();
+    let mut patience = Patience::default();
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some((key, action)) = under_way.next() => {
+            Some((key, result)) = under_way.next() => {
+                let action = patience.after(&key, result);
                 if agenda.end(&key, action) {
                     queue.push(key);
                 }
@@ -282,7 +313,7 @@ async fn look<F>(
     key: Key,
     context: Arc<Context>,
     reconcile: fn(Key, Arc<Context>) -> F,
-) -> (Key, Action)
+) -> (Key, Result<Action, Error>)
 where
     F: Future<Output = Result<Action, Error>>,
 {
@@ -295,23 +326,35 @@ where
     };
     let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
     context.metrics.end(name, outcome, begun.elapsed().as_secs_f64());
-    let action = match result {
-        Ok(action) => action,
-        Err(error @ Error::Moved) => {
-            debug!(%error, "reconcile again");
-            Action::requeue(jittered(SOON))
-        }
-        Err(error) => {
-            warn!(%error, "reconcile failed; again soon");
-            Action::requeue(jittered(RETRY))
-        }
-    };
-    (key, action)
+    match &result {
+        Ok(_) => {}
+        Err(error @ Error::Moved) => debug!(%error, "reconcile again"),
+        Err(error) => warn!(%error, "reconcile failed; again soon"),
+    }
+    (key, result)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_fails_again_and_again_waits_longer_until_it_succeeds() {
+        let mut patience = Patience::default();
+        let (key, other) = (Key::new("", "a"), Key::new("", "b"));
+        let mut waits = |key: &Key, result: fn() -> Result<Action, Error>| {
+            let action = patience.after(key, result());
+            action.after.map_or(0, |wait| wait.as_millis())
+        };
+        let moved = || Err(Error::Moved);
+        for nominal in [100, 200, 400, 800, 1600, 2000, 2000] {
+            let wait = waits(&key, moved);
+            assert!((nominal / 2..=nominal).contains(&wait), "{wait} of {nominal}");
+        }
+        assert!(waits(&other, moved) <= 100, "each has its own");
+        assert_eq!(waits(&key, || Ok(Action::await_change())), 0);
+        assert!(waits(&key, moved) <= 100, "it had succeeded");
+    }
 
     #[tokio::test]
     async fn a_key_waits_once_and_keeps_its_place() {
