@@ -15,6 +15,7 @@ mod run_once;
 pub mod service;
 mod start;
 pub mod task;
+mod wiring;
 
 use std::sync::Arc;
 
