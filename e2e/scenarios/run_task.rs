@@ -33,6 +33,16 @@ async fn reaches(scenario: &Scenario, name: &str, status: LastStatus) -> Task {
     .await
 }
 
+/// As `kubectl delete ecstask --all`, which stops them. (STOP-8)
+async fn delete_all(scenario: &Scenario) {
+    let tasks = scenario.api::<Task>();
+    let everything = (DeleteParams::default(), ListParams::default());
+    tasks
+        .delete_collection(&everything.0, &everything.1)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
     let scenario = Scenario::begin("runtask").await;
@@ -122,12 +132,7 @@ async fn a_task_is_placed_now_or_never_or_when_there_is_room_run_1_run_2() {
             && reason.contains("It waited until"),
         "{reason}"
     );
-    // `kubectl delete ecstask --all` stops them (STOP-8)
-    let tasks = scenario.api::<Task>();
-    tasks
-        .delete_collection(&DeleteParams::default(), &ListParams::default())
-        .await
-        .unwrap();
+    delete_all(&scenario).await;
     scenario.end().await;
 }
 
@@ -193,10 +198,6 @@ async fn what_a_task_overrides_is_what_it_runs_and_what_it_takes_run_5() {
             "{name}: {reason}"
         );
     }
-    let tasks = scenario.api::<Task>();
-    tasks
-        .delete_collection(&DeleteParams::default(), &ListParams::default())
-        .await
-        .unwrap();
+    delete_all(&scenario).await;
     scenario.end().await;
 }

@@ -5,6 +5,7 @@ pub mod convert;
 mod delay;
 pub mod feed;
 pub mod node;
+pub mod service;
 pub mod store;
 mod wishes;
 
@@ -168,7 +169,7 @@ impl Cache {
             Some(object) => drop(
                 world
                     .services
-                    .insert(key.clone(), Arc::new(convert::service(&object))),
+                    .insert(key.clone(), Arc::new(service::service(&object))),
             ),
             None => drop(world.services.remove(key)),
         });

@@ -7,6 +7,8 @@
 //! Invariants: no stop takes the healthy tasks below lower, no start the wanted tasks above upper (I6); protected
 //! tasks are stopped only if lost or unhealthy (I7); constraints are checked at placement only (CONS-6).
 
+mod rebalance;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -18,13 +20,12 @@ use super::deployment::{self, Recipe};
 use super::drain;
 use super::members::{Member, Phase, count, members, wanted_count};
 use super::placement::Placer;
-use super::world::{Instance, Key, Service, World};
-use super::zones::{Zones, zone_of};
+use super::world::{Instance, Service, World};
 use super::{
     FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, Stop, closest, protection, quiesce, scale_in,
     texts,
 };
-use crate::domain::records::{Deployment, QuiesceReason, RolloutState};
+use crate::domain::records::{Deployment, QuiesceReason};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
 /// Live members by what is to become of them.
@@ -149,7 +150,7 @@ impl Pass<'_> {
         );
         let moved = self.moved_out();
         let leave = |m: &&Member<'_>| Stop {
-            availability_zone: moved.then(|| zone(self.world, m)).flatten(),
+            availability_zone: moved.then(|| rebalance::zone(self.world, m)).flatten(),
             ..m.scale_in()
         };
         self.plan.stop.extend(chosen.iter().map(leave));
@@ -315,93 +316,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Zones of the service's running tasks, if they are to be kept balanced. (AZ-1)
-    fn zones(&self) -> Option<Zones<'_>> {
-        let recipe = self.recipe.filter(|_| self.service.rebalancing)?;
-        Some(Zones::new(self.world, self.service, recipe))
-    }
-
-    /// Tasks beyond the desired count that are not healthy yet and without which the zones are not balanced: others will
-    /// stop for them. (AZ-4)
-    fn moving_in(&self) -> BTreeSet<Key> {
-        let good = &self.heaps.good;
-        let (arrived, coming): (Vec<&Member<'_>>, Vec<&Member<'_>>) = good
-            .iter()
-            .copied()
-            .partition(|m| m.standing == Standing::Healthy);
-        if coming.is_empty() || count(good.iter()) <= self.service.desired_count {
-            return BTreeSet::new();
-        }
-        let zones = self.zones().map(|zones| zones.with(self.world, arrived));
-        let needed = zones.is_some_and(|zones| !zones.balanced());
-        let coming = coming.into_iter().filter(|_| needed);
-        coming.map(|m| m.key.clone()).collect()
-    }
-
-    /// Whether tasks beyond the desired count are there because others were started elsewhere: nobody has changed it.
-    fn moved_out(&self) -> bool {
-        let before = self.service.deployments.first().map(|d| d.desired_count);
-        self.service.rebalancing && before == Some(i64::from(self.service.desired_count))
-    }
-
-    /// Starts tasks where there are fewest, as far as upper allows, when all others are there and healthy. (AZ-4, AZ-5)
-    fn rebalance(&mut self) {
-        let healthy = count(self.heaps.good.iter().filter(|m| m.standing == Standing::Healthy));
-        let completed = |d: &&Deployment| d.rollout_state == RolloutState::Completed;
-        let Some(primary) = self.plan.deployments.first().filter(completed).cloned() else {
-            return;
-        };
-        let (throttled, _) = backoff::throttle(self.world, self.service, &primary.id);
-        if throttled.is_some() || !deployment::arrived(&self.plan, self.members, healthy) {
-            return;
-        }
-        let (Some(recipe), Some(zones)) = (self.recipe, self.zones()) else {
-            return;
-        };
-        let mut zones = zones.with(self.world, self.heaps.good.iter().copied());
-        let (name, said) = (&self.service.ecs_name, zones.describe());
-        if zones.balanced() {
-            if self
-                .service
-                .stopping
-                .iter()
-                .any(|m| m.availability_zone.is_some())
-            {
-                self.plan.events.push(texts::balanced(name, &said));
-            }
-            return;
-        }
-        let room = STARTS_MAX.min(usize::try_from(self.bounds.startable(healthy)).unwrap_or(usize::MAX));
-        let mut placer = Placer::new(self.world, self.service, recipe, self.members);
-        let (mut start, mut full) = (vec![], vec![]);
-        while start.len() < room
-            && let Some((from, to)) = zones.move_from_to()
-        {
-            let id = format!("{}#{}", self.service.version, start.len());
-            let Some(instance) = placer.place_where(&id, |i| zone_of(i) == Some(to)) else {
-                zones.close(to);
-                full.push(texts::zone_full(name, to));
-                continue;
-            };
-            zones.moved(from, to);
-            start.push(Start {
-                instance,
-                deployment: primary.id.clone(),
-                definition: primary.task_definition_name.clone(),
-                id: None,
-                demand: recipe.demand.clone(),
-                availability_zone: Some(to.to_owned()),
-            });
-        }
-        if !start.is_empty() {
-            self.plan.events.push(texts::not_balanced(name, &said));
-        }
-        self.plan.events.extend(full);
-        let protected = self.heaps.good.iter().filter_map(|m| m.protected_until);
-        self.alarms.extend(placer.retries().chain(protected));
-        self.plan.start = start;
-    }
-
     /// Ids given out that may get a place: no Tasks yet, they wait if the upper bound has come down since.
     fn placeable(&self) -> u32 {
         let unplaced = self
@@ -483,12 +397,6 @@ impl Pass<'_> {
             && self.plan.stop.is_empty()
             && !self.members.iter().filter(|m| m.wanted).any(moving)
     }
-}
-
-/// The zone that a member is in.
-fn zone(world: &World, member: &Member<'_>) -> Option<String> {
-    let instance = world.instances.get(member.instance?)?;
-    zone_of(instance).map(ToOwned::to_owned)
 }
 
 /// When replica tasks on a disconnected instance count as lost.

@@ -214,3 +214,15 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         run_once: None,
     }
 }
+
+/// Service `r` with as many replicas as said, on two instances, healthy.
+pub(crate) fn running(desired: u32, minimum: u32, maximum: u32) -> Scene {
+    let mut scene = Scene::new()
+        .definition(definition("r:1", 100, 100))
+        .definition(definition("r:2", 100, 100))
+        .instance(instance("i1"))
+        .instance(instance("i2"))
+        .service(replica("r", "r:1", desired).percent(minimum, maximum));
+    scene.settle("r");
+    scene
+}

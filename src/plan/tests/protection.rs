@@ -7,18 +7,6 @@ use crate::plan::crowded;
 use crate::plan::testing::*;
 use crate::plan::world::{ASKED, Key};
 
-/// As many replicas as said, on two instances, healthy.
-fn running(desired: u32, minimum: u32, maximum: u32) -> Scene {
-    let mut scene = Scene::new()
-        .definition(definition("r:1", 100, 100))
-        .definition(definition("r:2", 100, 100))
-        .instance(instance("i1"))
-        .instance(instance("i2"))
-        .service(replica("r", "r:1", desired).percent(minimum, maximum));
-    scene.settle("r");
-    scene
-}
-
 /// Protects as many tasks of the service, until then.
 fn protect(scene: &mut Scene, tasks: usize, until: Timestamp) -> Vec<Key> {
     let mut keys: Vec<Key> = scene.alive("r").into_iter().map(|t| t.key.clone()).collect();

@@ -8,17 +8,6 @@ use crate::domain::records::{InstanceStatus, QuiesceReason};
 use crate::plan::testing::*;
 use crate::plan::world::{ASKED, Key};
 
-fn running(desired: u32, minimum: u32, maximum: u32) -> Scene {
-    let mut scene = Scene::new()
-        .definition(definition("r:1", 100, 100))
-        .definition(definition("r:2", 100, 100))
-        .instance(instance("i1"))
-        .instance(instance("i2"))
-        .service(replica("r", "r:1", desired).percent(minimum, maximum));
-    scene.settle("r");
-    scene
-}
-
 fn keys(scene: &Scene) -> Vec<Key> {
     scene.alive("r").into_iter().map(|t| t.key.clone()).collect()
 }
