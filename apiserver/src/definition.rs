@@ -164,19 +164,33 @@ pub(crate) fn establish(state: &mut State, kind: &Kind, definition: &Value) -> R
         object::object_mut(&mut next, &["status"]).insert("acceptedNames".to_owned(), names);
         add_stored_version(&mut next);
     }
-    if next != *definition {
-        let own = WriteOptions::own();
-        managed::track(
-            kind,
-            Some(definition),
-            &mut next,
-            &own,
-            "status",
-            state.sources.now(),
-        );
-        state.write(kind, next)?;
+    write_status(state, kind, definition, next)
+}
+
+/// Says of a definition that is to be deleted that its objects are going.
+pub(crate) fn tell_deletion(state: &mut State, kind: &Kind, definition: &Value) -> Result<(), Refusal> {
+    let mut next = definition.clone();
+    let message = "CustomResource deletion is in progress";
+    let now = state.sources.now_text();
+    set_condition(
+        &mut next,
+        "Terminating",
+        true,
+        "InstanceDeletionInProgress",
+        message,
+        &now,
+    );
+    write_status(state, kind, definition, next)
+}
+
+/// Writes a definition whose status is another, as the server itself.
+fn write_status(state: &mut State, kind: &Kind, old: &Value, mut next: Value) -> Result<(), Refusal> {
+    if next == *old {
+        return Ok(());
     }
-    Ok(())
+    let (own, now) = (WriteOptions::own(), state.sources.now());
+    managed::track(kind, Some(old), &mut next, &own, "status", now);
+    state.write(kind, next).map(drop)
 }
 
 /// Marks a definition that is to be deleted: it goes when its objects are gone.
@@ -229,12 +243,17 @@ fn set_condition(definition: &mut Value, kind: &str, holds: bool, reason: &str, 
     let Value::Array(conditions) = conditions else {
         return;
     };
-    let condition = json!({
+    let mut condition = json!({
         "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
     });
     match conditions.iter_mut().find(|known| text(known, &["type"]) == kind) {
-        Some(known) if text(known, &["status"]) == status => {}
-        Some(known) => *known = condition,
+        Some(known) => {
+            if text(known, &["status"]) == status {
+                let since = text(known, &["lastTransitionTime"]).to_owned();
+                object::put(&mut condition, "lastTransitionTime", Some(since.into()));
+            }
+            *known = condition;
+        }
         None => conditions.push(condition),
     }
 }

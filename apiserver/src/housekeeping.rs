@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::definition::CLEANUP_FINALIZER;
+use crate::definition::{self, CLEANUP_FINALIZER};
 use crate::lifecycle::PERMANENT;
 use crate::object::{self, at, text};
 use crate::registry::{Kind, Role};
@@ -71,7 +71,7 @@ fn look_at(state: &mut State, work: &Work) -> Result<(), Refusal> {
         }
         Work::Object(collection, key) => object(state, collection, key),
         Work::Namespace(name) => namespace(state, name),
-        Work::Definition(name) => definition(state, name),
+        Work::Definition(name) => end_definition(state, name),
     }
 }
 
@@ -262,8 +262,8 @@ fn empty(state: &mut State, kind: &Arc<Kind>, is_meant: impl Fn(&Key) -> bool) -
     Ok(is_empty)
 }
 
-/// Deletes the objects of a definition that is going away, then lets it go.
-fn definition(state: &mut State, name: &str) -> Result<(), Refusal> {
+/// Deletes the objects of a definition that is going away, says so, then lets it go.
+fn end_definition(state: &mut State, name: &str) -> Result<(), Refusal> {
     let kind = state
         .registry
         .get("apiextensions.k8s.io", "v1", "customresourcedefinitions");
@@ -284,7 +284,7 @@ fn definition(state: &mut State, name: &str) -> Result<(), Refusal> {
         .filter(|kind| kind.role == Role::Custom)
         && !empty(state, &defined, |_| true)?
     {
-        return Ok(());
+        return definition::tell_deletion(state, &kind, &value);
     }
     change(state, &kind, &value, |value| {
         object::remove_finalizer(value, CLEANUP_FINALIZER);

@@ -1,4 +1,4 @@
-//! Namespaces admit new objects, or no longer.
+//! Namespaces and definitions admit new objects, or no longer.
 
 use serde_json::Value;
 
@@ -14,8 +14,12 @@ pub(crate) const PERMANENT: [&str; 4] = ["default", "kube-node-lease", "kube-pub
 /// Those of them that cannot be deleted.
 const PROTECTED: [&str; 3] = ["default", "kube-public", "kube-system"];
 
-/// Refuses to create an object where its namespace is missing or going away.
+/// Refuses to create an object where its definition or its namespace is missing or going away.
 pub(crate) fn admit(state: &State, kind: &Kind, value: &Value) -> Result<(), Refusal> {
+    if kind.is_terminating() {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Refusal::forbidden(kind, object::name(value), why));
+    }
     let namespace = object::namespace(value);
     if !kind.namespaced {
         return Ok(());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use crate::registry::{Kind, Registry};
+use crate::registry::{Kind, Registry, Role};
 use crate::status::{Cause, Refusal};
 
 /// One request, its body read.
@@ -127,7 +127,12 @@ pub enum NoTarget {
     NoSuchResource,
     /// An object of a definition has no such subresource: a `Status` that says of the object that it is not there.
     NoSuchSubresource(Arc<Kind>, String),
+    /// What a kubelet would answer, such as `log`: there is none.
+    NoKubelet(String),
 }
+
+/// Subresources of Pods that kube-apiserver asks the kubelet for.
+const OF_KUBELETS: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 
 impl Target {
     /// Reads the segments after `/api` or `/apis/GROUP`: the version, then what is in it.
@@ -190,6 +195,9 @@ impl Target {
                 .any(|subresource| subresource.name == self.subresource);
         match known {
             true => Ok(self),
+            false if self.kind.role == Role::Pod && OF_KUBELETS.contains(&self.subresource.as_str()) => {
+                Err(NoTarget::NoKubelet(self.subresource))
+            }
             false if self.kind.is_custom() => Err(NoTarget::NoSuchSubresource(self.kind, self.name)),
             false => Err(missing),
         }

@@ -32,6 +32,9 @@ fn route(server: &Server, call: &Call) -> Result<Response<Body>, Refusal> {
         return Err(Refusal::method_not_allowed());
     }
     match segments.as_slice() {
+        [probe @ ("healthz" | "livez" | "readyz")] if call.query.flag("verbose") => {
+            Ok(text(200, format!("[+]ping ok\n{probe} check passed\n")))
+        }
         ["healthz" | "livez" | "readyz", ..] => Ok(text(200, "ok")),
         ["version"] => Ok(json_answer(&discovery::version())),
         ["api"] => Ok(discovery::core(&server.state().registry, call)),
@@ -70,8 +73,8 @@ pub(crate) fn json_answer(value: &Value) -> Response<Body> {
     respond_with(200, "application/json", value.to_string().into_bytes())
 }
 
-fn text(code: u16, text: &'static str) -> Response<Body> {
-    respond_with(code, "text/plain; charset=utf-8", text.as_bytes().to_vec())
+fn text(code: u16, text: impl Into<String>) -> Response<Body> {
+    respond_with(code, "text/plain; charset=utf-8", text.into().into_bytes())
 }
 
 fn not_found() -> Response<Body> {
@@ -101,6 +104,7 @@ fn answer(
         Ok(target) => target,
         Err(NoTarget::NoSuchPath) => return Ok(not_found()),
         Err(NoTarget::NoSuchResource) => return Err(Refusal::no_such_resource()),
+        Err(NoTarget::NoKubelet(subresource)) => return Err(Refusal::no_kubelet(&subresource)),
         Err(NoTarget::NoSuchSubresource(kind, name)) => return Err(Refusal::not_found(&kind, &name)),
     };
     if is_old_watch && (call.method != Method::GET || !target.subresource.is_empty()) {

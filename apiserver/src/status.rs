@@ -374,6 +374,14 @@ impl Refusal {
         .about(About::default())
     }
 
+    /// 501 for what a kubelet would answer.
+    pub fn no_kubelet(subresource: &str) -> Self {
+        let message = format!(
+            "no kubelet stands behind this API server: it has no pods/{subresource}; use a cluster with real nodes for that"
+        );
+        Self::new(501, "NotImplemented", message).about(About::default())
+    }
+
     /// 406.
     pub fn not_acceptable(message: &str) -> Self {
         Self::new(406, "NotAcceptable", message)

@@ -1,11 +1,12 @@
-//! `local add`, `remove`, `break` and `mend`: what is done to the instances of a local mode that runs elsewhere.
+//! `local add`, `remove`, `break` and `mend`: what is done to the instances of a local mode that runs elsewhere. What cannot be
+//! done to one of them does not keep the others from it.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kube::Client;
 
-use super::terminal::say;
+use super::terminal::{note, say};
 use super::{kubeconfig, machines};
 use crate::cli::local::LocalCommand;
 use crate::runtime::client;
@@ -18,6 +19,7 @@ pub(super) async fn run(command: LocalCommand) -> anyhow::Result<()> {
     | LocalCommand::Break { client, names, .. }
     | LocalCommand::Mend { client, names }) = &command;
     let api = reach(client.kubeconfig.clone()).await?;
+    let mut failed: usize = 0;
     for name in names {
         let (done, outcome) = match &command {
             LocalCommand::Add { zone, machine, .. } => {
@@ -31,9 +33,15 @@ pub(super) async fn run(command: LocalCommand) -> anyhow::Result<()> {
             ),
             LocalCommand::Mend { .. } => ("mended", simulated::mend(&api, name).await),
         };
-        outcome.map_err(|error| anyhow::anyhow!("node/{name} was not {done}: {}", words(&error)))?;
-        say(&format!("node/{name} {done}"));
+        match outcome {
+            Ok(()) => say(&format!("node/{name} {done}")),
+            Err(error) => {
+                note(&format!("node/{name} was not {done}: {}", words(&error)));
+                failed = failed.saturating_add(1);
+            }
+        }
     }
+    anyhow::ensure!(failed == 0, "{failed} of {} could not be done", names.len());
     Ok(())
 }
 

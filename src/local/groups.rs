@@ -186,6 +186,7 @@ mod tests {
         for (text, hint) in [
             ("web", "write a list"),
             ("- { name: a, cores: 2 }", "cores"),
+            ("- { name: a, zones: [''] }", "zone without a name"),
             ("- { name: a, taints: [x] }", "KEY=VALUE:EFFECT"),
             ("- { name: a, instanceType: strange }", "--cpu"),
             ("- { name: a }\n- { name: a }", "two instances are called a"),

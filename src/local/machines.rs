@@ -1,6 +1,6 @@
 //! Simulated instances by flags or a file.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
@@ -35,6 +35,10 @@ pub(super) use crate::cli::local::MachineArgs as Made;
 
 /// A machine made of that.
 pub(super) fn machine(name: String, zone: &str, args: &Made) -> anyhow::Result<Machine> {
+    ensure!(
+        !zone.is_empty(),
+        "an availability zone without a name: write one such as us-east-1a"
+    );
     let size = instance_type::size(&args.instance_type);
     let (cpu, memory) = match (&args.cpu, &args.memory, size) {
         (Some(cpu), Some(memory), _) => (cpu.clone(), memory.clone()),

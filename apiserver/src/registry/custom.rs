@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Kind, Names, Role, ScalePaths, StatusRule};
-use crate::object::{at, list, text};
+use crate::object::{self, at, list, text};
 use crate::schema::Schema;
 use crate::store::Collection;
 use crate::topology::TypeInfo;
@@ -35,6 +35,8 @@ pub struct Custom {
     pub definition: String,
     /// The definition's uid.
     pub definition_uid: String,
+    /// The definition is to be deleted: its objects go, and no new ones come.
+    pub terminating: bool,
     /// The apiVersion in which objects are stored.
     pub storage_api_version: String,
     /// `schema.openAPIV3Schema`, compiled; none where it could not be, which the server refuses to store.
@@ -127,6 +129,7 @@ fn custom(definition: &Value, version: &Value, storage_api_version: &str) -> Cus
     Custom {
         definition: text(definition, &["metadata", "name"]).to_owned(),
         definition_uid: text(definition, &["metadata", "uid"]).to_owned(),
+        terminating: object::is_deleting(definition),
         storage_api_version: storage_api_version.to_owned(),
         schema: Schema::from_json(&open_api).ok(),
         types: TypeInfo::custom(Some(&open_api).filter(|schema| schema.is_object())),

@@ -145,10 +145,16 @@ impl Kind {
         self.role == Role::Custom
     }
 
+    /// Whether its definition is to be deleted: its objects go, and no new ones come.
+    pub fn is_terminating(&self) -> bool {
+        self.custom.as_ref().is_some_and(|custom| custom.terminating)
+    }
+
     /// The verbs that discovery announces.
     pub fn verbs(&self) -> &'static [&'static str] {
         match self.role {
             Role::Review => &["create"],
+            Role::Custom if self.is_terminating() => &["delete", "deletecollection", "get", "list", "watch"],
             Role::Custom => &[
                 "delete",
                 "deletecollection",

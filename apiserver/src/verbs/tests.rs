@@ -85,6 +85,22 @@ fn what_is_discovered_is_only_read() {
 }
 
 #[test]
+fn what_only_a_kubelet_could_answer_is_refused_with_the_reason() {
+    let world = World::new();
+    for subresource in ["log", "exec", "attach", "portforward", "proxy"] {
+        let path = format!("{DEFAULT}/pods/a/{subresource}");
+        let (code, refusal, _) = world.ask(&Method::GET, &path, "", &Value::Null);
+        assert_eq!(
+            (code, &refusal["reason"]),
+            (501, &json!("NotImplemented")),
+            "{path}"
+        );
+    }
+    let (code, refusal, _) = world.ask(&Method::GET, &format!("{DEFAULT}/pods/a/none"), "", &Value::Null);
+    assert_eq!((code, &refusal["reason"]), (404, &json!("NotFound")));
+}
+
+#[test]
 fn the_paths_below_watch_are_read_only_too() {
     let world = World::new();
     let path = "/api/v1/watch/namespaces/default/configmaps";
@@ -162,6 +178,30 @@ fn lists_of_custom_objects_say_that_nothing_follows() {
         world.get(&format!("{DEFAULT}/configmaps"))["metadata"].get("continue"),
         None
     );
+}
+
+#[test]
+fn a_definition_that_is_going_takes_no_new_objects_and_goes_with_its_last() {
+    let world = World::new();
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition_path = format!("{definitions}/widgets.a.b");
+    world.post(definitions, &definition());
+    let widgets = "/apis/a.b/v1/namespaces/default/widgets";
+    let widget = |name: &str| json!({"apiVersion": "a.b/v1", "kind": "Widget", "metadata": {"name": name, "finalizers": ["a.b/c"]}});
+    world.post(widgets, &widget("a"));
+    world.ask(&Method::DELETE, &definition_path, "", &Value::Null);
+    let (code, refusal, _) = world.ask(&Method::POST, widgets, "application/json", &widget("b"));
+    assert_eq!((code, &refusal["reason"]), (403, &json!("Forbidden")));
+    let shown = world.get(&definition_path);
+    let conditions = shown["status"]["conditions"].as_array().unwrap();
+    let terminating = conditions.iter().find(|known| known["type"] == "Terminating");
+    assert_eq!(terminating.unwrap()["reason"], "InstanceDeletionInProgress");
+    world.patch(
+        &format!("{widgets}/a"),
+        MERGE,
+        &json!({"metadata": {"finalizers": null}}),
+    );
+    assert_eq!(world.get(&definition_path)["reason"], "NotFound");
 }
 
 #[test]
