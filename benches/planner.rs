@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::Criterion;
-use ecs_operator::domain::deployment::CircuitBreaker;
+use ecs_operator::domain::deployment::{CircuitBreaker, SuccessCriteria};
 use ecs_operator::domain::records::{
     DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef,
 };
@@ -118,6 +118,7 @@ fn service(name: &str, definition: &str, strategies: Vec<Strategy>) -> Service {
         minimum_healthy_percent: if daemon { 0 } else { 100 },
         maximum_percent: if daemon { 100 } else { 200 },
         circuit_breaker: CircuitBreaker::default(),
+        success: SuccessCriteria::default(),
         health_check_grace_period_seconds: 0,
         constraints: Ok(Vec::new()),
         distinct_instance: false,

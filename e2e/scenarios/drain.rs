@@ -3,14 +3,15 @@
 
 use std::time::Instant;
 
-use ecs_operator::api::{ContainerInstance, HealthStatus, Task};
+use ecs_operator::api::{ContainerInstance, DesiredStatus, HealthStatus, Task};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
 use kube::api::Api;
 use serde_json::json;
 
 use crate::support::history::{History, assert_daemons_left_last, assert_never_overcommitted, extremes};
-use crate::support::{Scenario, cluster, eventually, placed_on};
+use crate::support::{Scenario, cluster, eventually, placed_on, says};
 
 const REPLICAS: usize = 2;
 
@@ -190,4 +191,58 @@ async fn kubectl_drain_ends_by_itself_with_the_daemon_last_and_within_minimum_he
     })
     .await;
     drain.returned().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline_whoever_is_protected_drain_17() {
+    let scenario = Scenario::begin("drain-deadline").await;
+    let all = scenario.instance_names().await;
+    scenario.definition("agent", 1, 64, json!({})).await;
+    scenario.definition("web", 1, 64, json!({})).await;
+    let everywhere = json!({ "schedulingStrategy": "DAEMON" });
+    scenario.service("agent", "agent", everywhere).await;
+    scenario.running_on("agent", &all, 90).await;
+    let tasks = History::begin(scenario.api()).await;
+    scenario.service("web", "web", json!({ "desiredCount": 1 })).await;
+    let kept = scenario.running("web", 1, 90).await.remove(0);
+    let (name, node) = (kept.name_any(), placed_on(&kept));
+    let protection = json!({ "spec": { "protection": { "protectionEnabled": true } } });
+    scenario.patch::<Task>(&name, protection).await;
+    let by = json!({ "status": "DRAINING", "drainTimeoutSeconds": 600 });
+    scenario.patch_instance(&node, by).await;
+    let deadline = eventually("the drain says when it ends", 20, || async {
+        let status = scenario.instance(&node).await.status.unwrap();
+        match says(&status.conditions, "Draining") {
+            said if said.contains("is told to stop then") => Ok(status.drain_deadline.unwrap()),
+            said => Err(said),
+        }
+    })
+    .await;
+    let protected = scenario.api::<Task>().get(&name).await.unwrap();
+    assert_eq!(protected.spec.desired_status, DesiredStatus::Running);
+    // it may change while the instance drains
+    scenario
+        .patch_instance(&node, json!({ "drainTimeoutSeconds": 1 }))
+        .await;
+    eventually(&format!("{node} is empty"), 60, || async {
+        let status = scenario.instance(&node).await.status.unwrap();
+        if status.reservations.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{:?}, at first {deadline}", status.drain_deadline))
+        }
+    })
+    .await;
+    let ended = scenario.api::<Task>().get(&name).await.unwrap();
+    let reason = ended.status.unwrap().stopped_reason.unwrap_or_default();
+    assert!(reason.contains("deadline"), "{reason}");
+    assert_daemons_left_last(&tasks.until_now().await, &node);
+    let elsewhere = scenario.running("web", 1, 60).await;
+    assert_ne!(placed_on(&elsewhere[0]), node);
+    let back = json!({ "status": "ACTIVE", "drainTimeoutSeconds": null });
+    scenario.patch_instance(&node, back).await;
+    scenario.running_on("agent", &all, 90).await;
+    let status = scenario.instance(&node).await.status.unwrap();
+    assert_eq!((status.draining_since, status.drain_deadline), (None, None));
+    scenario.end().await;
 }

@@ -80,6 +80,11 @@ pub struct EcsClusterSpec {
     /// What cordoning a node does to its instance: `Drain` (default) or `StopPlacing`.
     #[serde(default)]
     pub on_cordon: OnCordon,
+    /// What still runs on an instance this many seconds after it began to drain is told to stop, protected and run-once tasks
+    /// and those that hold minimumHealthyPercent among it; daemons last as ever. 0 (default) = never. (DRAIN-15, DRAIN-17)
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub drain_timeout_seconds: i64,
     /// After this many seconds without a ready node its replica tasks are replaced; 0 = never, as ECS. Default 300.
     #[serde(default = "default_disconnected_seconds")]
     #[schemars(range(min = 0, max = 604_800))]

@@ -92,6 +92,10 @@ pub struct ContainerInstanceSpec {
     #[x_kube(validation = Rule::new("self in ['ACTIVE', 'DRAINING']")
         .message("Container instance status should be one of [ACTIVE, DRAINING]"))]
     pub status: InstanceDesiredStatus,
+    /// Instead of `drainTimeoutSeconds` of the EcsCluster: seconds, 0 = never. May change while the instance drains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub drain_timeout_seconds: Option<i64>,
     /// Custom attributes, at most 10. Names that begin with `ecs.` or `com.amazonaws.ecs.` are reserved. (ATTR-4, ATTR-5)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -135,6 +139,12 @@ pub struct ContainerInstanceStatus {
     /// When the node was first seen not ready, while it is not (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disconnected_since: Option<String>,
+    /// When it began to drain, while it is DRAINING (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_since: Option<String>,
+    /// When tasks that still run here are told to stop, while it is DRAINING and that was asked for (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_deadline: Option<String>,
     /// Tasks run here that the ledger has no entry for yet; nothing new is reserved until it has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restoring: bool,

@@ -139,6 +139,18 @@ use super::{
     )
     .message("maximumPercent must be at least 100 for the REPLICA scheduling strategy."),
     validation = Rule::new(
+        "!has(self.deploymentConfiguration) || !has(self.deploymentConfiguration.earlySuccessCriteria) || \
+         !self.deploymentConfiguration.earlySuccessCriteria.enable || \
+         !has(self.deploymentConfiguration.earlySuccessCriteria.healthyPercent) || \
+         self.deploymentConfiguration.earlySuccessCriteria.healthyPercent >= \
+         (has(self.deploymentConfiguration.minimumHealthyPercent) ? \
+         self.deploymentConfiguration.minimumHealthyPercent : self.schedulingStrategy == 'DAEMON' ? 0 : 100)"
+    )
+    .message(
+        "healthyPercent of earlySuccessCriteria must be at least minimumHealthyPercent, which is 100 for REPLICA and \
+         0 for DAEMON unless set."
+    ),
+    validation = Rule::new(
         "!has(self.availabilityZoneRebalancing) || self.availabilityZoneRebalancing != 'ENABLED' || \
          self.schedulingStrategy == 'REPLICA'"
     )
@@ -272,9 +284,14 @@ pub enum DeploymentControllerType {
 }
 
 /// Bounds of a deployment, in percent of the desired count. (PCT)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentConfiguration {
+    /// How deployments go: only ROLLING is available. (ROLL-1)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == 'ROLLING'")
+        .message("strategy must be ROLLING: BLUE_GREEN, LINEAR and CANARY are not available on Kubernetes."))]
+    pub strategy: Option<DeploymentStrategy>,
     /// Upper bound on RUNNING and PENDING tasks. Default 200, for DAEMON 100. (PCT-1, PCT-2, DAEMON-30)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
@@ -286,6 +303,57 @@ pub struct DeploymentConfiguration {
     /// Whether a deployment whose tasks keep failing is given up, and the last one that worked restored. (CB-1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_circuit_breaker: Option<DeploymentCircuitBreaker>,
+    /// Whether less than all tasks are enough for a deployment to be COMPLETED. (ROLL-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_success_criteria: Option<EarlySuccessCriteria>,
+    /// Minutes, 0 (default) to 1440, that a deployment must meet what makes it COMPLETED without a break; failures count
+    /// meanwhile. (ROLL-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1440))]
+    pub bake_time_in_minutes: Option<i64>,
+}
+
+/// How deployments go. (ROLL-1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeploymentStrategy {
+    /// Rolling update.
+    Rolling,
+    /// Not available on Kubernetes.
+    BlueGreen,
+    /// Not available on Kubernetes.
+    Linear,
+    /// Not available on Kubernetes.
+    Canary,
+}
+
+/// When less than all tasks are enough. With `enable` the other two are required. The tasks that are missing are started
+/// afterwards, and the circuit breaker counts no more. (ROLL-9)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.enable || (has(self.healthyPercent) && has(self.sourceServiceRevisionCleanup))")
+    .message("earlySuccessCriteria with enable: true need healthyPercent and sourceServiceRevisionCleanup."))]
+pub struct EarlySuccessCriteria {
+    /// Whether they are used.
+    pub enable: bool,
+    /// Healthy tasks of the new deployment that are enough, in percent of the desired count, rounded up, at least one; not
+    /// below minimumHealthyPercent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub healthy_percent: Option<i64>,
+    /// BLOCKING: tasks of older deployments must have been told to stop before. DEFERRED: they may be told afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_service_revision_cleanup: Option<ServiceRevisionCleanup>,
+}
+
+/// When tasks of older deployments must be gone. (ROLL-9)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ServiceRevisionCleanup {
+    /// Before the deployment is COMPLETED.
+    Blocking,
+    /// At any time.
+    Deferred,
 }
 
 /// When to give a deployment up. `enable` and `rollback` are required. (CB-1, VAL-12)

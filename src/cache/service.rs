@@ -6,7 +6,7 @@ use super::convert::{created_at, expressions, strategy};
 use super::store::{key_of, version_of};
 use super::wishes::distinct;
 use crate::api;
-use crate::domain::deployment::CircuitBreaker;
+use crate::domain::deployment::{CircuitBreaker, EarlySuccess, SuccessCriteria};
 use crate::domain::records::{PlacementStrategy, PlacementStrategyType, SchedulingStrategy};
 use crate::plan::world::Service;
 
@@ -44,6 +44,7 @@ pub fn service(object: &api::EcsService) -> Service {
             .as_ref()
             .map(circuit_breaker)
             .unwrap_or_default(),
+        success: success(&percent),
         health_check_grace_period_seconds: at_least_zero(spec.health_check_grace_period_seconds.unwrap_or(0)),
         constraints: expressions(&spec.placement_constraints),
         distinct_instance: spec.placement_constraints.iter().any(distinct),
@@ -76,6 +77,25 @@ fn rebalancing(spec: &api::EcsServiceSpec) -> bool {
         && percent.is_none_or(|percent| percent > 100)
         && spec.placement_strategy.first().is_none_or(by_zone)
         && !spec.placement_constraints.iter().any(about_zones)
+}
+
+/// What makes its deployments COMPLETED. (ROLL-8, ROLL-9)
+fn success(wanted: &api::DeploymentConfiguration) -> SuccessCriteria {
+    let early = wanted
+        .early_success_criteria
+        .as_ref()
+        .filter(|early| early.enable);
+    SuccessCriteria {
+        early: early.map(|early| EarlySuccess {
+            healthy_percent: early
+                .healthy_percent
+                .map_or(100, |p| u32::try_from(p).unwrap_or(100)),
+            blocking: early.source_service_revision_cleanup != Some(api::ServiceRevisionCleanup::Deferred),
+        }),
+        bake_minutes: wanted
+            .bake_time_in_minutes
+            .map_or(0, |minutes| u16::try_from(minutes.max(0)).unwrap_or(u16::MAX)),
+    }
 }
 
 /// A circuit breaker with ECS's defaults for what it does not say. (CB-1, CB-3)

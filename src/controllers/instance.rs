@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::{Event, EventType};
@@ -23,7 +24,7 @@ use crate::build;
 use crate::cache::convert;
 use crate::cache::node::{describe as describe_node, pod_ended};
 use crate::cache::task_of;
-use crate::domain::records::{DesiredStatus, Reservation, SchedulingStrategy, StopCode};
+use crate::domain::records::{Reservation, SchedulingStrategy, StopCode};
 use crate::ledger::commit::service_task;
 use crate::ledger::describe::{Bound, Surroundings, describe};
 use crate::ledger::lane::Due;
@@ -76,6 +77,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
             let around = Surroundings {
                 node: facts.as_ref(),
                 on_cordon: cluster.spec.on_cordon,
+                drain_timeout_seconds: cluster.spec.drain_timeout_seconds,
                 task: &|key| world.task(key).cloned(),
                 bound: &bound,
                 foreign: &|share| cache.foreign(&key.name, share),
@@ -111,6 +113,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         other => return other.certain().map(|_| Action::await_change()),
     };
     disown(&context, &key.name).await;
+    let wake_deadline = end_drain(&context, &key.name).await;
     let newest = context.cache.instances.named(&key.name);
     if newest.is_some_and(|o| {
         o.status
@@ -124,7 +127,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
     if let (Some(node), Some(taint)) = (&node, &cluster.spec.startup_taint) {
         lift_startup_taint(&context, node, taint).await?;
     }
-    let wake = wake.into_iter().chain(put_off).chain(wake_lost).min();
+    let wakes = [wake, put_off, wake_lost, wake_deadline];
+    let wake = wakes.into_iter().flatten().min();
     Ok(Action::requeue(wake.unwrap_or(RESYNC.min(GRACE))))
 }
 
@@ -358,22 +362,52 @@ fn wanted(world: &World, object: &ContainerInstance, entry: &Reservation) -> Opt
 async fn force_deregistration(context: &Context, object: &ContainerInstance) -> Result<(), Error> {
     let name = object.name_any();
     context.applier.remember_deregistration(&name).await?;
-    for task in context.cache.tasks.group(&name) {
-        if task.spec.desired_status == DesiredStatus::Stopped {
-            continue;
-        }
-        let (uid, version) = (
-            task.uid().unwrap_or_default(),
-            task.resource_version().unwrap_or_default(),
-        );
-        let key = crate::cache::store::key_of(task.as_ref());
-        let reason = "Container instance deregistration forced by user";
-        context
-            .ledger
-            .stop_task(&key, &uid, &version, StopCode::UserInitiated, reason)
-            .await;
-    }
+    let world = context.cache.snapshot(source::now(), 0);
+    let reason = "Container instance deregistration forced by user";
+    let there = world.tasks_on(&name).filter(|task| task.wanted());
+    stop_there(context, there, reason).await;
     Ok(())
+}
+
+/// Past the deadline of a drain, tells what still runs there to stop; daemons leave by themselves when the others have. How
+/// long it is until then. (DRAIN-17, DAEMON-43)
+async fn end_drain(context: &Context, name: &str) -> Option<Duration> {
+    let object = context.cache.instances.named(name)?;
+    let deadline: Timestamp = object.status.as_ref()?.drain_deadline.as_ref()?.parse().ok()?;
+    let left = deadline.duration_since(source::now());
+    if left.is_positive() {
+        return Duration::try_from(left).ok();
+    }
+    let world = context.cache.snapshot(source::now(), 0);
+    let there = world
+        .tasks_on(name)
+        .filter(|task| !task.is_daemon() && task.wanted());
+    let is_over = stop_there(
+        context,
+        there,
+        "The deadline of the container instance's drain has passed",
+    )
+    .await
+        == 0;
+    (!is_over).then_some(UNSEEN)
+}
+
+/// Tells tasks to stop, as somebody would by hand. How many they were.
+async fn stop_there(
+    context: &Context,
+    tasks: impl Iterator<Item = &Arc<plan::world::Task>>,
+    reason: &str,
+) -> usize {
+    let mut told: usize = 0;
+    for task in tasks {
+        let version = task.version.to_string();
+        let ledger = &context.ledger;
+        ledger
+            .stop_task(&task.key, &task.uid, &version, StopCode::UserInitiated, reason)
+            .await;
+        told = told.saturating_add(1);
+    }
+    told
 }
 
 /// Lets an INACTIVE instance go once nothing is reserved on it: its Node is gone, it was deleted, or its cluster does

@@ -66,6 +66,9 @@ pub struct Deployment {
     /// Failed tasks that are counted already and still exist as objects; empty unless it is in progress.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counted_tasks: Vec<String>,
+    /// Since when it has met what makes it COMPLETED, while its bake time runs (RFC 3339). (ROLL-9)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baking_since: Option<String>,
     /// When it was made (RFC 3339).
     pub created_at: String,
     /// When it last changed state (RFC 3339).
@@ -208,6 +211,34 @@ impl ServiceDeploymentStatus {
     }
 }
 
+/// What makes a deployment COMPLETED. (ROLL-8, ROLL-9)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SuccessCriteria {
+    /// What is enough; `None`: that everything has arrived.
+    pub early: Option<EarlySuccess>,
+    /// How long it must stay so, in minutes.
+    pub bake_minutes: u16,
+}
+
+/// Less than everything, and enough. (ROLL-9)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlySuccess {
+    /// Healthy tasks of the deployment, in percent of the desired count.
+    pub healthy_percent: u32,
+    /// Older tasks must have been told to stop.
+    pub blocking: bool,
+}
+
+impl EarlySuccess {
+    /// Healthy tasks that are enough: rounded up, and at least one of any that are desired. (ROLL-9)
+    #[must_use]
+    pub fn enough(&self, desired: u32) -> u32 {
+        let share = u64::from(desired).saturating_mul(u64::from(self.healthy_percent));
+        let enough = u32::try_from(share.div_ceil(100)).unwrap_or(u32::MAX);
+        enough.max(desired.min(1))
+    }
+}
+
 /// A service's circuit breaker. (CB-1)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CircuitBreaker {
@@ -283,6 +314,25 @@ mod tests {
             assert_eq!(of(ThresholdType::BoundedPercent, Some(50)), bounded);
             assert_eq!(of(ThresholdType::UnboundedPercent, None), unbounded, "{desired}");
             assert_eq!(of(ThresholdType::Count, Some(7)), 7);
+        }
+    }
+
+    #[test]
+    fn enough_tasks_are_as_in_ecs_table_roll_9() {
+        for (desired, percent, enough) in [
+            (2, 50, 1),
+            (3, 50, 2),
+            (10, 80, 8),
+            (100, 90, 90),
+            (10, 100, 10),
+            (10, 0, 1),
+            (0, 100, 0),
+        ] {
+            let early = EarlySuccess {
+                healthy_percent: percent,
+                blocking: true,
+            };
+            assert_eq!(early.enough(desired), enough, "{percent} % of {desired}");
         }
     }
 

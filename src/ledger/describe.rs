@@ -1,7 +1,7 @@
 //! What an instance's status should say, from the Node, the Pods and the Tasks: pure, so that it can be taken anew on
 //! the very object that is replaced. Releases and repairs are part of it (design: steps 5 and 6).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::instance::{left, shown};
 use super::{LEDGER_VERSION, REQUEST_TIMEOUT, membership};
@@ -34,6 +34,8 @@ pub struct Surroundings<'a> {
     pub node: Option<&'a NodeFacts>,
     /// What cordoning does in the cluster.
     pub on_cordon: OnCordon,
+    /// `drainTimeoutSeconds` of the cluster.
+    pub drain_timeout_seconds: i64,
     /// A Task by key, wherever it is bound.
     pub task: &'a dyn Fn(&Key) -> Option<std::sync::Arc<Task>>,
     /// Tasks bound to the instance.
@@ -54,6 +56,7 @@ pub fn describe(object: &ContainerInstance, around: &Surroundings<'_>) -> Contai
     next.ledger_version = LEDGER_VERSION;
     next.observed_generation = object.metadata.generation;
     set_node(&mut next, object, around);
+    set_drain(&mut next, object, around);
     release(&mut next, object, around);
     restore(&mut next, around);
     let member = membership::settle(&mut next, &old, around);
@@ -123,6 +126,25 @@ fn set_node(next: &mut ContainerInstanceStatus, object: &ContainerInstance, arou
     } else {
         (InstanceStatus::Active, None)
     };
+}
+
+/// Notes since when the instance drains, and when that must be over. (DRAIN-17)
+fn set_drain(next: &mut ContainerInstanceStatus, object: &ContainerInstance, around: &Surroundings<'_>) {
+    if next.status != InstanceStatus::Draining {
+        (next.draining_since, next.drain_deadline) = (None, None);
+        return;
+    }
+    let since = next.draining_since.get_or_insert_with(|| around.now.to_string());
+    let timeout = object
+        .spec
+        .drain_timeout_seconds
+        .unwrap_or(around.drain_timeout_seconds);
+    let deadline = since
+        .parse()
+        .ok()
+        .filter(|_| timeout > 0)
+        .and_then(|since: Timestamp| since.checked_add(SignedDuration::from_secs(timeout)).ok());
+    next.drain_deadline = deadline.map(|at| at.to_string());
 }
 
 /// Takes back the shares of tasks that are STOPPED, or whose id ended elsewhere. Nothing else is taken back: not
@@ -214,7 +236,7 @@ fn set_conditions(
     let empty = next.reservations.is_empty();
     let draining = match next.status {
         InstanceStatus::Draining if empty => State::yes("Drained", "every task here has STOPPED"),
-        InstanceStatus::Draining => State::yes("TasksLeft", "tasks are moving away; daemons stop last"),
+        InstanceStatus::Draining => State::yes("TasksLeft", &moving_away(next)),
         _ => State::no("NotDraining", "the instance is not DRAINING"),
     };
     let mut states = vec![
@@ -224,6 +246,15 @@ fn set_conditions(
     ];
     states.extend(member.map(|state| (membership::CONDITION, state)));
     next.conditions = conditions::merge(&old.conditions, &states, object.metadata.generation, around.now);
+}
+
+/// What a drain is at, and when it ends at the latest.
+fn moving_away(status: &ContainerInstanceStatus) -> String {
+    let deadline = status.drain_deadline.as_ref();
+    let deadline = deadline.map_or(String::new(), |at| {
+        format!("; what runs at {at} is told to stop then")
+    });
+    format!("tasks are moving away; daemons stop last{deadline}")
 }
 
 /// What keeps new tasks off a node that is selected and connected, and what to change.

@@ -102,6 +102,7 @@ mod tests {
             &Surroundings {
                 node: Some(&facts),
                 on_cordon: OnCordon::Drain,
+                drain_timeout_seconds: 0,
                 task: &|_| None,
                 bound: &[],
                 foreign: &|_| Resources::default(),

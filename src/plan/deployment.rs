@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::held_up::held_up;
 use super::members::{HEALTHY_AFTER_SECONDS, Member, Phase, count, deployments_held, wanted_count};
+use super::success::{self, Progress};
 use super::world::{Definition, Key, Service, World};
 use super::{ServicePlan, breaker, choice, history, permission, texts};
 use crate::domain::expr::Expression;
@@ -280,8 +281,8 @@ fn fresh_id(world: &World, service: &Service) -> String {
     )
 }
 
-/// Closes a plan: fills in the counts of its deployments, and completes the PRIMARY if it `arrived`; not in the pass that
-/// goes back to it. (DEP-1, ROLL-8, CB-10)
+/// Closes a plan: fills in the counts of its deployments, and completes the PRIMARY if it `arrived` or enough of it did; not in
+/// the pass that goes back to it. (DEP-1, ROLL-8, ROLL-9, CB-10)
 pub(super) fn finish(
     world: &World,
     service: &Service,
@@ -308,24 +309,47 @@ pub(super) fn finish(
         deployment.running_count = i64::from(running);
         deployment.pending_count = i64::from(pending);
     }
-    if let Some(primary) = plan.deployments.first_mut()
-        && arrived
-        && primary.rollout_state == RolloutState::InProgress
-    {
-        primary.rollout_state = RolloutState::Completed;
-        primary.rollout_state_reason = Some(texts::rollout_completed(&primary.id));
-        primary.updated_at = world.now.to_string();
-        primary.completed_at.get_or_insert_with(|| world.now.to_string());
-        plan.events.push(texts::deployment_completed(&primary.id));
-        keep(plan, &deployments_held(members));
-    }
-    plan.warming = warming(world, plan, members);
+    let progress = match turned {
+        true => Progress::Open,
+        false => success::progress(world, service, plan, members, arrived),
+    };
+    complete(world, plan, members, progress);
+    let baking = match progress {
+        Progress::Baking(until) => Some(texts::baking(until)),
+        Progress::Open | Progress::Succeeded => None,
+    };
+    plan.warming = baking.or_else(|| warming(world, plan, members));
     plan.held_up = held_up(members);
     plan.rolled_back = breaker::rolled_back(plan);
     plan.history = history::after(world, service, plan);
-    plan.steady = arrived && plan.stalled.is_none();
+    let in_progress = |d: &Deployment| d.rollout_state == RolloutState::InProgress;
+    plan.steady = arrived && plan.stalled.is_none() && !plan.deployments.first().is_some_and(in_progress);
     if plan.steady {
         plan.events.push(texts::STEADY.to_owned());
+    }
+}
+
+/// Notes in a PRIMARY that is in progress how far it is.
+fn complete(world: &World, plan: &mut ServicePlan, members: &[Member<'_>], progress: Progress) {
+    let open = |d: &&mut Deployment| d.rollout_state == RolloutState::InProgress;
+    let Some(primary) = plan.deployments.first_mut().filter(open) else {
+        return;
+    };
+    match progress {
+        Progress::Open => primary.baking_since = None,
+        Progress::Baking(until) => {
+            primary.baking_since.get_or_insert_with(|| world.now.to_string());
+            plan.wake_at = Some(plan.wake_at.map_or(until, |at| at.min(until)));
+        }
+        Progress::Succeeded => {
+            primary.baking_since = None;
+            primary.rollout_state = RolloutState::Completed;
+            primary.rollout_state_reason = Some(texts::rollout_completed(&primary.id));
+            primary.updated_at = world.now.to_string();
+            primary.completed_at.get_or_insert_with(|| world.now.to_string());
+            plan.events.push(texts::deployment_completed(&primary.id));
+            keep(plan, &deployments_held(members));
+        }
     }
 }
 

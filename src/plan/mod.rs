@@ -22,6 +22,7 @@ mod replica;
 pub mod run_task;
 mod scale_in;
 pub mod start_task;
+mod success;
 mod teardown;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,6 +4,8 @@
 //! and `has stopped N running tasks` (EVT-10, EVT-11) are the ledger's to say: it draws the ids and knows what was
 //! committed.
 
+use jiff::Timestamp;
+
 use super::ServicePlan;
 use super::world::{Rejection, World};
 
@@ -77,6 +79,11 @@ pub(super) fn rollout_in_progress(id: &str) -> String {
 /// `rolloutStateReason` of a finished deployment. (DEP-5)
 pub(super) fn rollout_completed(id: &str) -> String {
     format!("ECS deployment {id} completed.")
+}
+
+/// What a deployment waits for that has all it needs. (ROLL-9)
+pub(super) fn baking(until: Timestamp) -> String {
+    format!("enough tasks are healthy; the bake time of the deployment ends at {until:.0}")
 }
 
 /// Why a deployment failed. (EVT-17)

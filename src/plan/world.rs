@@ -10,7 +10,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
 
-use crate::domain::deployment::CircuitBreaker;
+use crate::domain::deployment::{CircuitBreaker, SuccessCriteria};
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
     Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
@@ -198,6 +198,8 @@ pub struct Service {
     pub maximum_percent: u32,
     /// deploymentCircuitBreaker. (CB-1)
     pub circuit_breaker: CircuitBreaker,
+    /// What makes a deployment COMPLETED. (ROLL-8, ROLL-9)
+    pub success: SuccessCriteria,
     /// healthCheckGracePeriodSeconds. (SVC-12)
     pub health_check_grace_period_seconds: u32,
     /// Constraints of the service, or the first that cannot be read.

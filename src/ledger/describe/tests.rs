@@ -58,6 +58,7 @@ fn seen(object: &ContainerInstance, task: Option<&Arc<Task>>, bound: &[Bound]) -
         &Surroundings {
             node: Some(&node),
             on_cordon: OnCordon::Drain,
+            drain_timeout_seconds: 0,
             task: &find,
             bound,
             foreign: &|_| Resources::default(),
@@ -215,6 +216,7 @@ fn a_cordoned_node_drains_and_returns_when_it_is_uncordoned() {
     let around = |on_cordon| Surroundings {
         node: Some(&node),
         on_cordon,
+        drain_timeout_seconds: 0,
         task: &|_| None,
         bound: &[],
         foreign: &|_| Resources::default(),
@@ -233,11 +235,61 @@ fn a_cordoned_node_drains_and_returns_when_it_is_uncordoned() {
 }
 
 #[test]
+fn a_drain_has_a_deadline_where_one_is_asked_for_drain_17() {
+    let at = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+    let node = facts();
+    let seen_at = |object: &ContainerInstance, drain_timeout_seconds, now| {
+        describe(
+            object,
+            &Surroundings {
+                node: Some(&node),
+                on_cordon: OnCordon::Drain,
+                drain_timeout_seconds,
+                task: &|_| None,
+                bound: &[],
+                foreign: &|_| Resources::default(),
+                given_up: &|_| false,
+                now,
+            },
+        )
+    };
+    let mut object = object();
+    assert_eq!(seen_at(&object, 60, at(0)).draining_since, None);
+    object.spec.status = InstanceDesiredStatus::Draining;
+    let status = seen_at(&object, 60, at(100));
+    assert_eq!(status.drain_deadline, Some(at(160).to_string()));
+    object.status = Some(status);
+    let later = seen_at(&object, 60, at(130));
+    assert_eq!(
+        later.drain_deadline,
+        Some(at(160).to_string()),
+        "it stays as it is"
+    );
+    object.spec.drain_timeout_seconds = Some(600);
+    let longer = seen_at(&object, 60, at(130));
+    assert_eq!(
+        longer.drain_deadline,
+        Some(at(700).to_string()),
+        "the instance's own goes first"
+    );
+    object.spec.drain_timeout_seconds = Some(0);
+    assert_eq!(seen_at(&object, 60, at(130)).drain_deadline, None, "0 is never");
+    object.spec.status = InstanceDesiredStatus::Active;
+    let active = seen_at(&object, 60, at(140));
+    assert_eq!(
+        (active.draining_since, active.drain_deadline),
+        (None, None),
+        "cancelled"
+    );
+}
+
+#[test]
 fn a_blocked_node_says_which_taint_keeps_tasks_away_and_what_to_change() {
     let says = |node: NodeFacts| {
         let around = Surroundings {
             node: Some(&node),
             on_cordon: OnCordon::StopPlacing,
+            drain_timeout_seconds: 0,
             task: &|_| None,
             bound: &[],
             foreign: &|_| Resources::default(),
@@ -284,6 +336,7 @@ fn with(object: &ContainerInstance, node: Option<&NodeFacts>, bound: &[Bound]) -
         &Surroundings {
             node,
             on_cordon: OnCordon::Drain,
+            drain_timeout_seconds: 0,
             task: &find,
             bound,
             foreign: &|_| Resources::default(),

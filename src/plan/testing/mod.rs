@@ -9,7 +9,7 @@ pub(crate) use scene::Scene;
 use jiff::Timestamp;
 
 use super::world::{Definition, Instance, Key, Service, Strategy, Task};
-use crate::domain::deployment::CircuitBreaker;
+use crate::domain::deployment::{CircuitBreaker, SuccessCriteria};
 use crate::domain::expr::Expression;
 use crate::domain::records::{DesiredStatus, HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy};
 use crate::domain::resources::Resources;
@@ -131,6 +131,7 @@ pub(crate) fn replica(name: &str, definition: &str, desired: u32) -> Service {
         minimum_healthy_percent: 100,
         maximum_percent: 200,
         circuit_breaker: CircuitBreaker::default(),
+        success: SuccessCriteria::default(),
         health_check_grace_period_seconds: 0,
         constraints: Ok(vec![]),
         distinct_instance: false,

@@ -23,4 +23,5 @@ mod replica;
 mod rolling;
 mod run_task;
 mod shares;
+mod success;
 mod zones;
