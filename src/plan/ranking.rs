@@ -1,7 +1,9 @@
 //! Placement strategies as criteria that narrow a choice one after the other. (STRAT-7, STRAT-10)
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::fleet::Row;
 use super::members::Member;
 use super::world::{Instance, Service, Strategy, World};
 use crate::domain::resources::Resources;
@@ -41,8 +43,8 @@ impl Tally {
         }
     }
 
-    fn count(&self, instance: &Instance) -> i64 {
-        self.group(instance).map_or(self.unnamed, |group| {
+    fn count(&self, group: Option<&str>) -> i64 {
+        group.map_or(self.unnamed, |group| {
             self.named.get(group).copied().unwrap_or_default()
         })
     }
@@ -115,18 +117,20 @@ impl Ranking {
         }
     }
 
-    /// The best of the candidates to start on: least counted, then least left, then drawn. [`Board::best`] is the same
+    /// The best of the candidates to start on: least counted, then least left, then by lot. [`Board::best`] is the same
     /// for many choices one after the other. (STRAT-10, PLACE-8)
     pub(super) fn best<T>(
         &self,
         candidates: Vec<T>,
         place: impl Fn(&T) -> (&Instance, &Resources),
-        draw: impl Fn(&T) -> u64,
+        lot: u64,
     ) -> Option<T> {
-        self.narrow(candidates, draw, |criterion, candidate| {
+        let mut equals = self.narrow(candidates, |criterion, candidate| {
             let (instance, room) = place(candidate);
             criterion.value(instance, room)
-        })
+        });
+        let chosen = drawn(lot, equals.len());
+        (chosen < equals.len()).then(|| equals.swap_remove(chosen))
     }
 
     /// The best of the candidates to stop: most counted, then most left after the stop, then drawn. (SCALEIN-1, SCALEIN-2)
@@ -136,19 +140,16 @@ impl Ranking {
         place: impl Fn(&T) -> Option<(&Instance, &Resources)>,
         draw: impl Fn(&T) -> u64,
     ) -> Option<T> {
-        self.narrow(candidates, draw, |criterion, candidate| {
+        let equals = self.narrow(candidates, |criterion, candidate| {
             place(candidate).map_or(0, |(instance, room)| {
                 criterion.value(instance, room).saturating_neg()
             })
-        })
+        });
+        equals.into_iter().min_by_key(draw)
     }
 
-    fn narrow<T>(
-        &self,
-        mut candidates: Vec<T>,
-        draw: impl Fn(&T) -> u64,
-        value: impl Fn(&Criterion, &T) -> i64,
-    ) -> Option<T> {
+    /// The candidates of which no criterion prefers one to another.
+    fn narrow<T>(&self, mut candidates: Vec<T>, value: impl Fn(&Criterion, &T) -> i64) -> Vec<T> {
         for criterion in &self.criteria {
             if candidates.len() < 2 || matches!(criterion, Criterion::Random) {
                 break;
@@ -158,7 +159,7 @@ impl Ranking {
             let mut values = values.into_iter();
             candidates.retain(|_| values.next() == least);
         }
-        candidates.into_iter().min_by_key(draw)
+        candidates
     }
 }
 
@@ -166,7 +167,7 @@ impl Criterion {
     /// Smaller is better to start on.
     fn value(&self, instance: &Instance, room: &Resources) -> i64 {
         match self {
-            Self::Spread(tally) => tally.count(instance),
+            Self::Spread(tally) => tally.count(tally.group(instance)),
             Self::Cpu => room.cpu,
             Self::Memory => room.memory,
             // The draw that ends every choice; it leaves no tie for what comes after it.
@@ -175,113 +176,258 @@ impl Criterion {
     }
 }
 
-/// The candidates to start on, row by row, with what each criterion looks at: thousands of choices are made among
-/// thousands of instances, each after the one before it.
-pub(super) struct Board {
+/// The candidates to start on: thousands of choices are made among thousands of instances, each after the one before it.
+///
+/// What a choice looks at is either the same for all instances of some group, as the tasks in a zone, or the instance's own,
+/// as the memory left. So instances with all groups in common make a *cell*, in which they are kept sorted by their own, and
+/// a choice compares the best of each cell.
+pub(super) struct Board<'a> {
     columns: Vec<Column>,
-    /// Whether a row is a candidate.
-    open: Vec<bool>,
+    /// What of an instance's own is looked at, in the order in which it is.
+    own: Vec<Own>,
+    /// Tasks in each group, for each spread over an attribute.
+    groups: Vec<Vec<i64>>,
+    cells: Vec<Cell<'a>>,
+    places: Vec<Place>,
 }
 
-/// What a criterion looks at.
+/// Where a criterion finds what it looks at.
 enum Column {
-    /// The group of each row, and the tasks in each group.
-    Groups { of: Vec<usize>, tasks: Vec<i64> },
-    /// CPU units left in each row.
-    Cpu(Vec<i64>),
-    /// MiB left in each row.
-    Memory(Vec<i64>),
+    /// In this list of groups.
+    Groups(usize),
+    /// In this member of an instance's own.
+    Own(usize),
 }
 
-impl Board {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// Tasks of the service there.
+    Tasks,
+    /// CPU units left.
+    Cpu,
+    /// MiB left.
+    Memory,
+}
+
+/// An instance's own, in the order of [`Board::own`]: as many members as [`Own`] has.
+type Owned = [i64; 3];
+
+/// Instances with all groups in common.
+struct Cell<'a> {
+    zone: Option<&'a str>,
+    /// Its group in each list.
+    groups: Vec<usize>,
+    /// Candidates by their own; rows in ascending order.
+    candidates: BTreeMap<Owned, Vec<usize>>,
+}
+
+/// A row.
+struct Place {
+    cell: usize,
+    /// Tasks of the service there.
+    tasks: i64,
+    /// Under what it is a candidate, if it is one.
+    owned: Option<Owned>,
+}
+
+impl<'a> Board<'a> {
     /// A row for each instance, none of them a candidate.
-    pub(super) fn new(ranking: &Ranking, rows: &[&Instance]) -> Self {
-        let count = rows.len();
-        // what comes after a draw decides nothing
-        let criteria = ranking.criteria.iter();
-        let criteria = criteria.take_while(|criterion| !matches!(criterion, Criterion::Random));
-        let column = |criterion: &Criterion| match criterion {
-            Criterion::Spread(tally) => {
-                let (mut numbers, mut tasks) = (BTreeMap::new(), Vec::new());
-                let of = rows.iter().map(|instance| {
-                    *numbers.entry(tally.group(instance)).or_insert_with(|| {
-                        tasks.push(tally.count(instance));
+    pub(super) fn new(ranking: &Ranking, rows: &[&'a Row]) -> Self {
+        let (mut columns, mut own, mut tallies, mut here) = (vec![], vec![], vec![], None);
+        for criterion in &ranking.criteria {
+            let of_instance = match criterion {
+                // what comes after a draw decides nothing
+                Criterion::Random => break,
+                Criterion::Spread(tally) => match &tally.attribute {
+                    Some(name) => {
+                        columns.push(Column::Groups(tallies.len()));
+                        tallies.push((name.as_str(), tally));
+                        continue;
+                    }
+                    None => {
+                        here = Some(tally);
+                        Own::Tasks
+                    }
+                },
+                Criterion::Cpu => Own::Cpu,
+                Criterion::Memory => Own::Memory,
+            };
+            let known = own.iter().position(|other| *other == of_instance);
+            columns.push(Column::Own(known.unwrap_or(own.len())));
+            if known.is_none() {
+                own.push(of_instance);
+            }
+        }
+        let mut board = Self {
+            columns,
+            own,
+            groups: vec![Vec::new(); tallies.len()],
+            cells: Vec::new(),
+            places: Vec::with_capacity(rows.len()),
+        };
+        let mut cells = BTreeMap::new();
+        let mut numbers = vec![BTreeMap::new(); tallies.len()];
+        let mut names = Vec::new();
+        for row in rows {
+            names.clear();
+            names.push(row.zone());
+            names.extend(tallies.iter().map(|(name, _)| row.attribute(name)));
+            let cell = cells.get(&names).copied().unwrap_or_else(|| {
+                let cell = board.cells.len();
+                cells.insert(names.clone(), cell);
+                let of = names.iter().skip(1).zip(&mut numbers).zip(&mut board.groups);
+                let groups = of.zip(&tallies).map(|(((name, numbers), tasks), (_, tally))| {
+                    *numbers.entry(*name).or_insert_with(|| {
+                        tasks.push(tally.count(*name));
                         tasks.len().saturating_sub(1)
                     })
                 });
-                let of = of.collect();
-                Column::Groups { of, tasks }
-            }
-            Criterion::Memory => Column::Memory(vec![0; count]),
-            Criterion::Cpu | Criterion::Random => Column::Cpu(vec![0; count]),
-        };
-        Self {
-            columns: criteria.map(column).collect(),
-            open: vec![false; count],
+                board.cells.push(Cell {
+                    zone: row.zone(),
+                    groups: groups.collect(),
+                    candidates: BTreeMap::new(),
+                });
+                cell
+            });
+            board.places.push(Place {
+                cell,
+                tasks: 0,
+                owned: None,
+            });
         }
+        for (name, tasks) in here.into_iter().flat_map(|tally| &tally.named) {
+            let at = rows.binary_search_by(|row| row.instance().name.cmp(name));
+            if let Some(place) = at.ok().and_then(|row| board.places.get_mut(row)) {
+                place.tasks = *tasks;
+            }
+        }
+        board
     }
 
-    /// What is left in a row; with nothing it is no candidate.
+    /// Notes what is left in a row; with nothing it is no candidate.
     pub(super) fn set(&mut self, row: usize, room: Option<&Resources>) {
-        if let Some(open) = self.open.get_mut(row) {
-            *open = room.is_some();
+        let Some(place) = self.places.get_mut(row) else {
+            return;
+        };
+        let Some(cell) = self.cells.get_mut(place.cell) else {
+            return;
+        };
+        if let Some(old) = place.owned.take()
+            && let Some(equals) = cell.candidates.get_mut(&old)
+        {
+            if let Ok(at) = equals.binary_search(&row) {
+                equals.remove(at);
+            }
+            if equals.is_empty() {
+                cell.candidates.remove(&old);
+            }
         }
         let Some(room) = room else { return };
-        for column in &mut self.columns {
-            let (cells, amount) = match column {
-                Column::Groups { .. } => continue,
-                Column::Cpu(cells) => (cells, room.cpu),
-                Column::Memory(cells) => (cells, room.memory),
+        let mut owned = Owned::default();
+        for (value, own) in owned.iter_mut().zip(&self.own) {
+            *value = match own {
+                Own::Tasks => place.tasks,
+                Own::Cpu => room.cpu,
+                Own::Memory => room.memory,
             };
-            if let Some(cell) = cells.get_mut(row) {
-                *cell = amount;
-            }
+        }
+        place.owned = Some(owned);
+        let equals = cell.candidates.entry(owned).or_default();
+        if let Err(at) = equals.binary_search(&row) {
+            equals.insert(at, row);
         }
     }
 
-    /// Counts one task more in a row.
-    pub(super) fn add(&mut self, row: usize) {
-        for column in &mut self.columns {
-            if let Column::Groups { of, tasks } = column
-                && let Some(tasks) = of.get(row).and_then(|group| tasks.get_mut(*group))
-            {
-                *tasks = tasks.saturating_add(1);
+    /// Counts one task more in a row, and notes what is left there.
+    pub(super) fn add(&mut self, row: usize, room: Option<&Resources>) {
+        if let Some(place) = self.places.get_mut(row) {
+            place.tasks = place.tasks.saturating_add(1);
+            let groups = self
+                .cells
+                .get(place.cell)
+                .into_iter()
+                .flat_map(|cell| &cell.groups);
+            for (group, tasks) in groups.zip(&mut self.groups) {
+                if let Some(tasks) = tasks.get_mut(*group) {
+                    *tasks = tasks.saturating_add(1);
+                }
             }
         }
+        self.set(row, room);
     }
 
-    /// The best candidate of the rows admitted: least counted, then least left, then drawn. (STRAT-10, PLACE-8)
-    pub(super) fn best(&self, admits: impl Fn(usize) -> bool, draw: impl Fn(usize) -> u64) -> Option<usize> {
-        let open = self.open.iter().enumerate().filter(|(_, open)| **open);
-        let mut rows: Vec<usize> = open.map(|(row, _)| row).filter(|row| admits(*row)).collect();
-        for column in &self.columns {
-            if rows.len() < 2 {
-                break;
+    /// The best candidate, in one zone if it is named: least counted, then least left, then by lot. (STRAT-10, PLACE-8)
+    pub(super) fn best(&self, zone: Option<&str>, lot: u64) -> Option<usize> {
+        let mut best: Vec<(&Cell<'_>, &Owned, &[usize])> = Vec::new();
+        for cell in self
+            .cells
+            .iter()
+            .filter(|cell| zone.is_none() || cell.zone == zone)
+        {
+            let Some((owned, rows)) = cell.candidates.first_key_value() else {
+                continue;
+            };
+            let values = |cell, owned| self.columns.iter().map(move |c| self.value(c, cell, owned));
+            let order = best.first().map_or(Ordering::Less, |(other, theirs, _)| {
+                values(cell, owned).cmp(values(other, theirs))
+            });
+            if order.is_lt() {
+                best.clear();
             }
-            let least = rows.iter().map(|row| column.value(*row)).min();
-            rows.retain(|row| Some(column.value(*row)) == least);
+            if order.is_le() {
+                best.push((cell, owned, rows));
+            }
         }
-        rows.into_iter().min_by_key(|row| draw(*row))
+        let equals: Vec<&[usize]> = best.into_iter().map(|(_, _, rows)| rows).collect();
+        let count = equals.iter().map(|rows| rows.len()).sum();
+        nth(&equals, drawn(lot, count))
+    }
+
+    /// Smaller is better to start on.
+    fn value(&self, column: &Column, cell: &Cell<'_>, owned: &Owned) -> i64 {
+        let value = match column {
+            Column::Groups(list) => {
+                let group = cell.groups.get(*list).copied().unwrap_or_default();
+                self.groups.get(*list).and_then(|tasks| tasks.get(group))
+            }
+            Column::Own(member) => owned.get(*member),
+        };
+        value.copied().unwrap_or_default()
     }
 }
 
-impl Column {
-    /// Smaller is better to start on.
-    fn value(&self, row: usize) -> i64 {
-        let cell = match self {
-            Self::Groups { of, tasks } => of.get(row).and_then(|group| tasks.get(*group)),
-            Self::Cpu(cells) | Self::Memory(cells) => cells.get(row),
-        };
-        cell.copied().unwrap_or(i64::MAX)
-    }
+/// Which of so many equals a lot means, in the order of their names.
+fn drawn(lot: u64, equals: usize) -> usize {
+    let equals = u64::try_from(equals).unwrap_or(u64::MAX);
+    let drawn = lot.checked_rem(equals).unwrap_or_default();
+    usize::try_from(drawn).unwrap_or_default()
+}
+
+/// The row that so many rows of these lists come before; each list is in ascending order.
+fn nth(lists: &[&[usize]], before: usize) -> Option<usize> {
+    let found = |list: &&[usize]| {
+        let at = list.partition_point(|row| rank(lists, *row) < before);
+        list.get(at).copied().filter(|row| rank(lists, *row) == before)
+    };
+    lists.iter().find_map(found)
+}
+
+/// How many rows of the lists come before this one.
+fn rank(lists: &[&[usize]], row: usize) -> usize {
+    let before = lists
+        .iter()
+        .map(|list| list.partition_point(|other| *other < row));
+    before.sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_oneof, proptest};
     use proptest::strategy::Strategy as Generator;
 
-    use super::*;
+    use super::{Row as FleetRow, *};
     use crate::plan::choice::draw;
     use crate::plan::testing::{Scene, instance, replica};
 
@@ -339,28 +485,28 @@ mod tests {
                     open.then(|| Resources { cpu: *cpu, memory: *memory, ..Resources::default() })
                 })
                 .collect();
-            let mut board = Board::new(&ranking, &all.iter().collect::<Vec<_>>());
+            let fleet: Vec<FleetRow> = all.iter().map(|i| FleetRow::new(Arc::new(i.clone()), &[], &scene.world)).collect();
+            let mut board = Board::new(&ranking, &fleet.iter().collect::<Vec<_>>());
             for (row, room) in rooms.iter().enumerate() {
                 board.set(row, room.as_ref());
             }
             for round in 0..10 {
                 let round = round.to_string();
-                let lot = |row: usize| draw(seed, &[&round, &all[row].name]);
+                let lot = draw(seed, &[&round]);
                 let rows = all.iter().zip(&rooms).enumerate();
                 let candidates: Vec<(usize, &Instance, &Resources)> = rows
                     .filter_map(|(row, (instance, room))| Some((row, instance, room.as_ref()?)))
                     .collect();
-                let expected = ranking.best(candidates, |(_, instance, room)| (instance, room), |(row, ..)| lot(*row));
+                let expected = ranking.best(candidates, |(_, instance, room)| (instance, room), lot);
                 let expected = expected.map(|(row, ..)| row);
-                prop_assert_eq!(board.best(|_| true, lot), expected);
+                prop_assert_eq!(board.best(None, lot), expected);
                 let Some(row) = expected else { break };
                 ranking.add(&all[row], 1);
-                board.add(row);
                 let left = rooms[row].clone().filter(|room| room.cpu > 0).map(|room| Resources {
                     cpu: room.cpu.saturating_sub(1),
                     ..room
                 });
-                board.set(row, left.as_ref());
+                board.add(row, left.as_ref());
                 rooms[row] = left;
             }
         }

@@ -32,31 +32,34 @@ impl Scene {
             allowed_namespaces: None,
             daemon_namespaces: None,
         };
-        world.clusters.insert(cluster.name.clone(), Arc::new(cluster));
+        world.set_clusters([cluster], []);
         Self { world, drawn: 0 }
     }
 
     pub(crate) fn cluster(mut self, edit: impl FnOnce(&mut Cluster)) -> Self {
-        edit(Arc::make_mut(self.world.clusters.get_mut("default").unwrap()));
+        let mut edit = Some(edit);
+        self.world.edit_clusters(|cluster| edit.take().unwrap()(cluster));
         self
     }
 
+    /// The namespace is being deleted.
+    pub(crate) fn leave_namespace(&mut self, namespace: &str) {
+        let clusters: Vec<Cluster> = self.world.clusters.values().map(|c| Cluster::clone(c)).collect();
+        self.world.set_clusters(clusters, [namespace.to_owned()]);
+    }
+
     pub(crate) fn instance(mut self, instance: Instance) -> Self {
-        self.world
-            .instances
-            .insert(instance.name.clone(), Arc::new(instance));
+        self.world.put_instance(instance);
         self
     }
 
     pub(crate) fn definition(mut self, definition: Definition) -> Self {
-        self.world
-            .definitions
-            .insert(definition.key.clone(), Arc::new(definition));
+        self.world.put_definition(definition);
         self
     }
 
     pub(crate) fn service(mut self, service: Service) -> Self {
-        self.world.services.insert(service.key.clone(), Arc::new(service));
+        self.world.put_service(service);
         self
     }
 
@@ -66,13 +69,14 @@ impl Scene {
     }
 
     pub(crate) fn edit_instance(&mut self, name: &str, edit: impl FnOnce(&mut Instance)) {
-        edit(Arc::make_mut(self.world.instances.get_mut(name).unwrap()));
+        self.world.edit_instance(name, edit);
     }
 
     pub(crate) fn edit_service(&mut self, name: &str, edit: impl FnOnce(&mut Service)) {
-        let service = Arc::make_mut(self.world.services.get_mut(&key(name)).unwrap());
-        edit(service);
-        service.version += 1;
+        self.world.edit_service(&key(name), |service| {
+            edit(service);
+            service.version += 1;
+        });
     }
 
     pub(crate) fn edit_task(&mut self, id: &str, edit: impl FnOnce(&mut Task)) {

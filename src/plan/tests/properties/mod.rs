@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::domain::records::{HealthStatus, InstanceStatus};
 use crate::domain::rollout::Bounds;
 use crate::plan::testing::*;
-use crate::plan::world::World;
+use crate::plan::world::{Cluster, World};
 use checks::{balanced, check, check_ledger};
 use history::{play, scenes, step};
 
@@ -142,26 +142,26 @@ proptest! {
         let world = &scene.world;
         let mut other = World::default();
         (other.now, other.seed, other.task_version) = (world.now, world.seed, world.task_version);
-        other.clusters = world.clusters.clone();
+        other.set_clusters(world.clusters.values().map(|c| Cluster::clone(c)), []);
         let turned = |n: usize| (0..n).map(move |i| n - 1 - (i + rotation) % n);
         let instances: Vec<_> = world.instances.values().cloned().collect();
         for i in turned(instances.len()) {
             let mut instance = (*instances[i]).clone();
             instance.reservations.reverse();
-            other.instances.insert(instance.name.clone(), instance.into());
+            other.put_instance(instance);
         }
         let tasks: Vec<_> = world.tasks().cloned().collect();
         for i in turned(tasks.len()) {
             other.put_task((*tasks[i]).clone());
         }
-        for (key, definition) in world.definitions.iter().rev() {
-            other.definitions.insert(key.clone(), definition.clone());
+        for definition in world.definitions.values().rev() {
+            other.put_definition(definition.clone());
         }
-        for (key, service) in world.services.iter().rev() {
+        for service in world.services.values().rev() {
             let mut service = (**service).clone();
             service.allocations.reverse();
             service.stopping.reverse();
-            other.services.insert(key.clone(), service.into());
+            other.put_service(service);
         }
         for name in SERVICES {
             prop_assert_eq!(crate::plan::service(&other, &key(name)), scene.plan(name));
