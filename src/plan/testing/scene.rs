@@ -321,23 +321,29 @@ impl Scene {
     }
 
     pub(crate) fn release(&mut self) {
-        let names: Vec<String> = self.world.instances.keys().cloned().collect();
-        for name in names {
-            let world = self.world.clone();
-            let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
-            self.edit_instance(&name, |i| i.reservations.retain(|r| !ended(r)));
+        let world = self.world.clone();
+        let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
+        for instance in world.instances.values() {
+            if instance.reservations.iter().any(ended) {
+                self.edit_instance(&instance.name, |i| i.reservations.retain(|r| !ended(r)));
+            }
         }
     }
 
     /// One whole round: plan, commit, Tasks made, marks carried out, tasks run and end.
     pub(crate) fn round(&mut self, name: &str) -> ServicePlan {
         let plan = self.plan(name);
-        self.commit(name, &plan);
+        self.carry_out(name, &plan);
+        plan
+    }
+
+    /// The rest of a round: commit, Tasks made, marks carried out, tasks run and end.
+    pub(crate) fn carry_out(&mut self, name: &str, plan: &ServicePlan) {
+        self.commit(name, plan);
         self.create_tasks();
         self.carry_out_marks();
         self.run_tasks();
         self.end_tasks();
-        plan
     }
 
     /// Rounds of a minute each until nothing changes, at most 40.

@@ -2,6 +2,8 @@
 
 mod checks;
 mod history;
+mod judgement;
+mod upkeep;
 
 use proptest::prelude::*;
 
@@ -39,16 +41,18 @@ fn everyone_rounds(scene: &mut Scene) -> bool {
         quiet &= plan.start.is_empty() && plan.stop.is_empty() && plan.tell.is_empty();
         quiet &= plan.deployments == scene.get(name).deployments;
         scene.tell(&plan);
-        scene.round(name);
+        scene.carry_out(name, &plan);
         check_ledger(scene);
     }
     scene.advance(60);
     quiet
 }
 
+/// So many cases, or what `PROPTEST_CASES` says.
 fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     ProptestConfig {
-        cases,
+        cases: asked.unwrap_or(cases),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
@@ -99,6 +103,40 @@ proptest! {
                 prop_assert!(scene.alive(name).iter().all(|t| t.told.is_none() || waits), "PROT-11");
             }
         }
+    }
+
+    #[test]
+    fn a_service_that_fits_is_placed_within_two_passes_place_1(
+        mut scene in scenes(),
+        steps in prop::collection::vec(step(), 0..30),
+        turn in 0..4usize,
+    ) {
+        for step in &steps {
+            play(&mut scene, step);
+        }
+        calm(&mut scene);
+        for name in SERVICES {
+            scene.edit_service(name, |s| s.deleting = s.deleting || ["r", "s"].contains(&name) && turn < 2);
+        }
+        scene.advance(100_000);
+        // a service that is new, on an instance that is new and has room for it next to the daemons
+        scene = scene
+            .definition(definition("new:1", 100, 64))
+            .instance(instance("new").size(4000, 8192))
+            .service(replica("new", "new:1", 3).member_of("attribute:kind == new"));
+        scene.edit_instance("new", |i| drop(i.attributes.insert("kind".to_owned(), Some("new".to_owned()))));
+        // whoever else plans first
+        let mut order = ["new", "d", "e", "r", "s"];
+        order.rotate_left(turn);
+        for _ in 0..2 {
+            for name in order {
+                let plan = scene.plan(name);
+                scene.carry_out(name, &plan);
+            }
+            scene.advance(60);
+        }
+        let placed = scene.where_wanted("new");
+        prop_assert_eq!(placed, ["new", "new", "new"]);
     }
 
     #[test]
