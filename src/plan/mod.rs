@@ -2,6 +2,7 @@
 
 mod arrival;
 mod backoff;
+mod board;
 mod breaker;
 mod choice;
 mod daemon;

@@ -10,6 +10,7 @@ use std::iter;
 use jiff::Timestamp;
 
 use super::backoff;
+use super::board::Board;
 use super::choice::draw;
 use super::deployment::Recipe;
 use super::eligibility::{
@@ -19,7 +20,7 @@ use super::eligibility::{
 use super::fleet::{Fleet, Row};
 use super::members::Member;
 use super::prospect::Verdict;
-use super::ranking::{Board, Ranking};
+use super::ranking::Ranking;
 use super::world::{Instance, Rejection, Service, World};
 use crate::domain::expr::Expression;
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};

@@ -73,7 +73,7 @@ fn edited(mut scene: Scene, rules: (usize, usize)) -> Scene {
 }
 
 proptest! {
-    #![proptest_config(config(1000))]
+    #![proptest_config(config(1500))]
 
     #[test]
     fn the_placer_chooses_as_the_plain_form_does_place_2_place_3_strat_10(

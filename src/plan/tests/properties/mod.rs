@@ -1,4 +1,7 @@
 //! What holds in every world, whatever happened to it: checked over random histories of users, nodes and the ledger.
+//!
+//! The properties of this folder play 10,000 histories; `PROPTEST_CASES` says how many each of them plays instead. Whatever a
+//! history is for, each plan in it is held to I1 to I7 and to the percentages.
 
 mod checks;
 mod history;
@@ -11,7 +14,7 @@ use crate::domain::records::{HealthStatus, InstanceStatus};
 use crate::domain::rollout::Bounds;
 use crate::plan::testing::*;
 use crate::plan::world::{Cluster, World};
-use checks::{balanced, check, check_ledger};
+use checks::{balanced, check, check_ledger, check_rest};
 use history::{play, scenes, step};
 
 const SERVICES: [&str; 4] = ["d", "e", "r", "s"];
@@ -59,7 +62,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(256))]
+    #![proptest_config(config(3000))]
 
     #[test]
     fn no_history_breaks_an_invariant_and_every_world_comes_to_rest(
@@ -79,6 +82,7 @@ proptest! {
         prop_assert!(rounds.is_some(), "not at rest after 60 rounds");
         scene.advance(100_000);
         prop_assert!(everyone_rounds(&mut scene), "at rest, but not for good");
+        check_rest(&scene);
         for name in SERVICES {
             let (service, plan) = (scene.get(name), scene.plan(name));
             // A daemon may wait for a replica that can't leave its DRAINING instance: that one explains itself.
@@ -104,6 +108,10 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(config(1500))]
 
     #[test]
     fn a_service_that_fits_is_placed_within_two_passes_place_1(
