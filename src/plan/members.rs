@@ -89,13 +89,14 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
         after: deployment::healthy_after(world, service),
         checked: BTreeMap::new(),
     };
-    let mut found = BTreeMap::new();
-    for task in world.tasks_of(&service.uid).filter(|t| t.alive()) {
+    let seen = world.tasks_of(&service.uid).filter(|t| t.alive()).map(|task| {
         let mark = marks.get(task.key.name.as_str()).copied();
-        found.insert(task.key.clone(), health.seen(task, mark));
-    }
+        health.seen(task, mark)
+    });
+    let mut members: Vec<Member<'_>> = seen.collect();
+    let mut found = BTreeMap::new();
     let unseen = |key: &Key| world.task(key).is_none();
-    for instance in world.instances.values() {
+    for instance in world.holding(&service.uid) {
         for entry in &instance.reservations {
             let Some(of) = entry.service.as_ref().filter(|s| s.uid == service.uid) else {
                 continue;
@@ -127,7 +128,11 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
             });
         }
     }
-    found.into_values().collect()
+    if !found.is_empty() {
+        members.extend(found.into_values());
+        members.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+    members
 }
 
 /// A member that has no Task yet. It counts as PENDING with desired status RUNNING.
