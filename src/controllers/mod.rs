@@ -7,6 +7,7 @@ pub mod errors;
 pub mod feeds;
 mod hold;
 pub mod instance;
+mod neighbours;
 mod news;
 pub mod node;
 mod protection;

@@ -18,7 +18,6 @@ use crate::api::{
 use crate::build::{self, Pod};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
-use crate::domain::records::InstanceStatus;
 use crate::domain::resources::Resources;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
@@ -32,14 +31,14 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
+    pub(super) fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
         for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
             self.queues.services.push(key_of(service.as_ref()));
         }
     }
 
     /// Tasks that wait to be placed look again, the oldest first. (RUN-2)
-    fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
+    pub(super) fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
         // those without an instance are the group without a name
         let mut waiting = self.cache.tasks.group("");
         waiting.retain(|task| task.spec.desired_status == DesiredStatus::Running && wanted(task));
@@ -302,28 +301,7 @@ impl Wiring {
         if over {
             self.definitions_of(object.namespace().as_deref());
         }
-        // a stopping task may be what a daemon on the same draining instance waits for; and what runs there may be what
-        // a daemon's rules ask for
-        if let Some(instance) = &object.spec.container_instance {
-            let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
-            let known = world.instances.get(instance);
-            let active = known.is_some_and(|i| i.status == InstanceStatus::Active);
-            for neighbour in self.cache.tasks.group(instance) {
-                let Some(service) = neighbour.spec.service.as_ref().filter(|s| s.daemon) else {
-                    continue;
-                };
-                let key = Key::new(neighbour.namespace().unwrap_or_default(), &service.name);
-                let asks = || {
-                    self.cache
-                        .services
-                        .get(&key)
-                        .is_none_or(|service| asks(&world, &service))
-                };
-                if !active || asks() {
-                    self.queues.services.push(key);
-                }
-            }
-        }
+        self.neighbours(change);
     }
 
     /// A budget of ours that somebody changed or deleted is put right.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::backoff;
 use super::choice::draws;
 use super::deployment::Recipe;
 use super::eligibility::{
@@ -17,6 +16,7 @@ use super::members::Member;
 use super::prospect::Verdict;
 use super::ranking::{Board, Ranking};
 use super::world::{Instance, Rejection, Service, World};
+use super::{awaited, backoff};
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
 
@@ -156,6 +156,7 @@ impl<'a> Placer<'a> {
             until.flatten().map(|_| check_refused(instance))
         };
         if let Some(rejection) = check_status(instance)
+            .or_else(|| awaited::check_service(world, instance, service, &self.claims))
             .or_else(rules)
             .or_else(distinct)
             .or_else(refused)
