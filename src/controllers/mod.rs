@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod definition;
 mod ended;
 pub mod errors;
+mod fairness;
 pub mod feeds;
 mod hold;
 pub mod instance;

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
+use super::fairness::neediest_first;
 use super::hold;
 use super::news::{News, asks, task_asks};
 use super::queue::Queues;
@@ -31,8 +32,12 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
+    /// These services look again, the neediest first.
     pub(super) fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
-        for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
+        let mut services = self.cache.services.all();
+        services.retain(|service| wanted(service));
+        neediest_first(&mut services);
+        for service in services {
             self.queues.services.push(key_of(service.as_ref()));
         }
     }
