@@ -118,6 +118,7 @@ fn service(name: &str, definition: &str, strategies: Vec<Strategy>) -> Service {
         maximum_percent: if daemon { 100 } else { 200 },
         circuit_breaker: CircuitBreaker::default(),
         success: SuccessCriteria::default(),
+        depends_on_daemons: Vec::new(),
         health_check_grace_period_seconds: 0,
         constraints: Ok(Vec::new()),
         distinct_instance: false,
@@ -140,6 +141,7 @@ fn fleet(instances: usize) -> World {
         deleting: false,
         healthy_after_seconds: 40,
         disconnected_task_timeout_seconds: 300,
+        replicas_wait_for_daemons: false,
         allowed_namespaces: None,
         daemon_namespaces: None,
     };

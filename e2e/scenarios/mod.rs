@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod awaited;
 mod circuit_breaker;
 mod constraint;
 mod containers;

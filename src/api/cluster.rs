@@ -80,6 +80,10 @@ pub struct EcsClusterSpec {
     /// What cordoning a node does to its instance: `Drain` (default) or `StopPlacing`.
     #[serde(default)]
     pub on_cordon: OnCordon,
+    /// Whether tasks of replica services and run-once tasks are placed only on instances whose daemons all run and, where they
+    /// have health checks, are healthy. What runs stays when a daemon is replaced. Default false.
+    #[serde(default)]
+    pub replicas_wait_for_daemons: bool,
     /// What still runs on an instance this many seconds after it began to drain is told to stop, protected and run-once tasks
     /// and those that hold minimumHealthyPercent among it; daemons last as ever. 0 (default) = never. (DRAIN-15, DRAIN-17)
     #[serde(default)]

@@ -236,6 +236,12 @@ pub struct EcsServiceSpec {
     /// (AZ-1 to AZ-5)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
+    /// Names of EcsServices of the same namespace with the DAEMON strategy, at most 10: tasks are placed only on instances where
+    /// a task of each runs and, if it has health checks, is healthy. On a draining instance such a daemon leaves after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub depends_on_daemons: Vec<String>,
     /// Any change of this text starts a new deployment of the same task definition. (SVC-9)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]

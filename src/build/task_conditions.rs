@@ -2,7 +2,7 @@
 
 use super::overrides::without_effect;
 use crate::api::conditions::State;
-use crate::api::{HealthStatus, LastStatus, QuiesceReason, Task, TaskStatus};
+use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
 
 /// Whether health checks pass; a task without them has no such condition.
 pub const HEALTHY: &str = "Healthy";
@@ -40,12 +40,10 @@ fn quiesce(status: &TaskStatus) -> Option<State> {
     let Some(told) = &status.quiesce else {
         return known.then(|| State::no("NotNeeded", "the task is wanted again"));
     };
-    let why = match told.reason {
-        QuiesceReason::ScaleIn => "its service has more tasks than it wants",
-        QuiesceReason::Deployment => "a deployment replaces it",
-        QuiesceReason::Drain => "its container instance drains",
-    };
-    let text = format!("the task should finish and end its protection: {why}");
+    let text = format!(
+        "the task should finish and end its protection: {}",
+        told.reason.words()
+    );
     Some(State::yes(told.reason.name(), &text))
 }
 

@@ -51,6 +51,7 @@ pub fn cluster(object: &api::EcsCluster, namespaces: &[std::sync::Arc<Namespace>
         deleting: object.metadata.deletion_timestamp.is_some(),
         healthy_after_seconds: object.spec.healthy_after_seconds,
         disconnected_task_timeout_seconds: object.spec.disconnected_task_timeout_seconds,
+        replicas_wait_for_daemons: object.spec.replicas_wait_for_daemons,
         allowed_namespaces: selected(&object.spec.allowed_namespaces),
         daemon_namespaces: selected(&object.spec.daemon_namespaces),
     }

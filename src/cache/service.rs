@@ -45,6 +45,7 @@ pub fn service(object: &api::EcsService) -> Service {
             .map(circuit_breaker)
             .unwrap_or_default(),
         success: success(&percent),
+        depends_on_daemons: spec.depends_on_daemons.clone(),
         health_check_grace_period_seconds: at_least_zero(spec.health_check_grace_period_seconds.unwrap_or(0)),
         constraints: expressions(&spec.placement_constraints),
         distinct_instance: spec.placement_constraints.iter().any(distinct),

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
+use super::fairness::neediest_first;
 use super::hold;
 use super::news::{News, asks, task_asks};
 use super::queue::Queues;
@@ -18,7 +19,6 @@ use crate::api::{
 use crate::build::{self, Pod};
 use crate::cache::store::{Change, key_of};
 use crate::cache::{Cache, task_of};
-use crate::domain::records::InstanceStatus;
 use crate::domain::resources::Resources;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
@@ -32,14 +32,18 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
-        for service in self.cache.services.all().iter().filter(|s| wanted(s)) {
+    /// These services look again, the neediest first.
+    pub(super) fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
+        let mut services = self.cache.services.all();
+        services.retain(|service| wanted(service));
+        neediest_first(&mut services);
+        for service in services {
             self.queues.services.push(key_of(service.as_ref()));
         }
     }
 
     /// Tasks that wait to be placed look again, the oldest first. (RUN-2)
-    fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
+    pub(super) fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
         // those without an instance are the group without a name
         let mut waiting = self.cache.tasks.group("");
         waiting.retain(|task| task.spec.desired_status == DesiredStatus::Running && wanted(task));
@@ -302,28 +306,7 @@ impl Wiring {
         if over {
             self.definitions_of(object.namespace().as_deref());
         }
-        // a stopping task may be what a daemon on the same draining instance waits for; and what runs there may be what
-        // a daemon's rules ask for
-        if let Some(instance) = &object.spec.container_instance {
-            let world = self.cache.snapshot(Timestamp::UNIX_EPOCH, 0);
-            let known = world.instances.get(instance);
-            let active = known.is_some_and(|i| i.status == InstanceStatus::Active);
-            for neighbour in self.cache.tasks.group(instance) {
-                let Some(service) = neighbour.spec.service.as_ref().filter(|s| s.daemon) else {
-                    continue;
-                };
-                let key = Key::new(neighbour.namespace().unwrap_or_default(), &service.name);
-                let asks = || {
-                    self.cache
-                        .services
-                        .get(&key)
-                        .is_none_or(|service| asks(&world, &service))
-                };
-                if !active || asks() {
-                    self.queues.services.push(key);
-                }
-            }
-        }
+        self.neighbours(change);
     }
 
     /// A budget of ours that somebody changed or deleted is put right.

@@ -57,6 +57,16 @@ pub enum QuiesceReason {
 }
 
 impl QuiesceReason {
+    /// Why the task should finish, for people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ScaleIn => "its service has more tasks than it wants",
+            Self::Deployment => "a deployment replaces it",
+            Self::Drain => "its container instance drains",
+        }
+    }
+
     /// As it stands in objects and answers.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Picture;
 use super::service::{InstanceVerdict, verdicts};
-use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, StopCode};
+use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, QuiesceReason, StopCode};
 use crate::domain::resources::Resources;
 use crate::plan::Asker;
 use crate::plan::run_task::{self, Decision};
@@ -56,6 +56,9 @@ pub struct TaskExplanation {
     /// Until when it is protected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Timestamp>,
+    /// Why it should finish and end its protection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub should_finish: Option<&'static str>,
     /// Its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopLine>,
@@ -123,6 +126,7 @@ pub fn explain(picture: &Picture, key: &Key) -> Option<TaskExplanation> {
             .unwrap_or_default(),
         takes: prospect.map(|found| found.demand),
         protected_until: task.protected_until.filter(|until| *until > picture.world.now),
+        should_finish: task.told.map(QuiesceReason::words).filter(|_| task.wanted()),
         stop: stop(picture, task),
         notes: picture.notes.clone(),
     })

@@ -302,6 +302,10 @@ pub fn task(it: &TaskExplanation) -> Vec<String> {
         it.protected_until
             .map(|until| format!("protected until {until:.0}")),
     );
+    facts.extend(
+        it.should_finish
+            .map(|why| format!("told that it should finish: {why}")),
+    );
     facts.extend(it.waits_for.as_ref().map(|what| format!("waits for {what}")));
     if let Some(stop) = &it.stop {
         let code = stop.code.as_ref().map(|code| format!(" ({})", word(code)));

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::backoff;
 use super::deployment::{self, Recipe};
 use super::eligibility::{check_refused, check_resources, check_rules, check_status, meets};
 use super::members::{Member, Phase, count, members};
@@ -18,6 +17,7 @@ use super::world::{Instance, Rejection, Service, World};
 use super::{
     FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, closest, drain, protection, quiesce, texts,
 };
+use super::{awaited, backoff};
 use crate::domain::records::{Deployment, InstanceStatus, QuiesceReason, ServiceRef};
 use crate::domain::rollout::{Bounds, Budget, Standing};
 
@@ -65,7 +65,8 @@ pub(super) fn plan(world: &World, service: &Service) -> ServicePlan {
             .map_or(&[][..], Vec::as_slice);
         match (instance.status, recipe) {
             (InstanceStatus::Draining, _) => {
-                if instance.connected && drain::only_daemons_left(world, instance) {
+                let free = || !awaited::needed(world, instance, service);
+                if instance.connected && drain::only_daemons_left(world, instance) && free() {
                     plan.stop
                         .extend(here.iter().filter(|m| m.live()).map(|m| m.scale_in()));
                 }
@@ -273,6 +274,7 @@ impl Pass<'_> {
     /// What keeps a task off an instance that belongs to the set.
     fn hindrance(&self, instance: &Instance) -> Option<Rejection> {
         check_status(instance)
+            .or_else(|| awaited::check_service(self.world, instance, self.service))
             .or_else(|| check_resources(instance, &instance.remaining(), self.recipe.demand))
     }
 

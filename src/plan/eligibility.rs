@@ -101,7 +101,13 @@ impl InstanceView for View<'_> {
     }
 }
 
-fn rejection(instance: &Instance, stage: u8, reason: &str, evt: String, detail: String) -> Rejection {
+pub(super) fn rejection(
+    instance: &Instance,
+    stage: u8,
+    reason: &str,
+    evt: String,
+    detail: String,
+) -> Rejection {
     let failure = PlacementFailure {
         container_instance: instance.name.clone(),
         reason: reason.to_owned(),

@@ -1,6 +1,7 @@
 //! Pure planners: a snapshot of the world in, a plan out. No I/O, clock or randomness; they never fail, they explain.
 
 mod arrival;
+mod awaited;
 mod backoff;
 mod board;
 mod breaker;

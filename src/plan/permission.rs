@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::texts;
 use super::world::{Service, World};
+use super::{awaited, texts};
 use crate::domain::records::SchedulingStrategy;
 
 /// Why a service may not place anything now, if so: its cluster is missing or going, its namespace is going or not
@@ -22,7 +22,7 @@ pub fn may_place(world: &World, service: &Service) -> Option<String> {
             service.key.namespace, cluster.name
         ));
     }
-    name_taken(world, service)
+    name_taken(world, service).or_else(|| awaited::impossible(world, service))
 }
 
 /// Why nothing of the namespace may be placed in the cluster now, if so: one of them is going, the cluster is missing, or

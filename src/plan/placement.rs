@@ -9,7 +9,6 @@ use std::iter;
 
 use jiff::Timestamp;
 
-use super::backoff;
 use super::board::Board;
 use super::choice::draw;
 use super::deployment::Recipe;
@@ -22,6 +21,7 @@ use super::members::Member;
 use super::prospect::Verdict;
 use super::ranking::Ranking;
 use super::world::{Instance, Rejection, Service, World};
+use super::{awaited, backoff};
 use crate::domain::expr::Expression;
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
@@ -38,6 +38,8 @@ pub(super) struct Placer<'a> {
     taken: BTreeMap<usize, Taken>,
     /// Whether a rule asks about the tasks on an instance: the service's, or one of a daemon that holds room back.
     asks: bool,
+    /// Whether its tasks wait for daemons on an instance.
+    waits: bool,
     /// Instances where a task of the service failed.
     failed: BTreeSet<&'a str>,
 }
@@ -71,6 +73,7 @@ impl<'a> Placer<'a> {
             taken: BTreeMap::new(),
             asks: rules.any(Expression::asks_about_tasks)
                 || asks_about_tasks(&world.claims(&service.cluster)),
+            waits: awaited::waits(world, service),
             failed: backoff::failed_on(world, service),
         };
         for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.open()) {
@@ -175,6 +178,7 @@ impl<'a> Placer<'a> {
                 recipe.constraints,
             )
             && (!service.distinct_instance || is_distinct(world, instance, service))
+            && (!self.waits || awaited::check_service(world, instance, service).is_none())
             && self.retried_at(&instance.name).is_none()
     }
 
@@ -201,6 +205,7 @@ impl<'a> Placer<'a> {
         };
         let refused = || self.retried_at(&instance.name).map(|_| check_refused(instance));
         check_status(instance)
+            .or_else(|| awaited::check_service(world, instance, service))
             .or_else(rules)
             .or_else(distinct)
             .or_else(refused)

@@ -13,7 +13,7 @@ use super::prospect::{Prospect, Verdict};
 use super::ranking::Ranking;
 use super::start_task::undefined;
 use super::world::{Definition, Instance, Key, Rejection, RunOnce, Task, World};
-use super::{FAILURES_MAX, closest};
+use super::{FAILURES_MAX, awaited, closest};
 use crate::domain::expr::Expression;
 use crate::domain::records::{InstanceStatus, PlacementFailure};
 use crate::domain::resources::Resources;
@@ -288,7 +288,12 @@ impl Run<'_> {
         let distinct = || {
             (self.distinct && companions(self.world, instance, self.task) > 0).then(|| not_distinct(instance))
         };
-        if let Some(rejection) = check_status(instance).or_else(rules).or_else(distinct) {
+        let daemons = || awaited::check_cluster(self.world, instance);
+        if let Some(rejection) = check_status(instance)
+            .or_else(daemons)
+            .or_else(rules)
+            .or_else(distinct)
+        {
             return Err(rejection);
         }
         let room = row.left(self.world);

@@ -60,6 +60,8 @@ pub struct Cluster {
     pub healthy_after_seconds: i64,
     /// Seconds without a ready node until replica tasks are replaced; 0 = never.
     pub disconnected_task_timeout_seconds: i64,
+    /// Replicas and run-once tasks go only where all daemons are ready.
+    pub replicas_wait_for_daemons: bool,
     /// Namespaces that may place tasks; `None`: all.
     pub allowed_namespaces: Option<BTreeSet<String>>,
     /// Namespaces that may run daemons; `None`: all.
@@ -203,6 +205,8 @@ pub struct Service {
     pub circuit_breaker: CircuitBreaker,
     /// What makes a deployment COMPLETED. (ROLL-8, ROLL-9)
     pub success: SuccessCriteria,
+    /// Daemon services of the namespace that its tasks wait for on each instance.
+    pub depends_on_daemons: Vec<String>,
     /// healthCheckGracePeriodSeconds. (SVC-12)
     pub health_check_grace_period_seconds: u32,
     /// Constraints of the service, or the first that cannot be read.

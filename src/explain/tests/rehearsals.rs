@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::picture;
-use crate::domain::records::InstanceStatus;
+use crate::domain::records::{InstanceStatus, QuiesceReason};
 use crate::explain::preview::{Asked, StepKind, preview};
 use crate::explain::rehearsal::{PASSES_MAX, Rest, What, rehearse, rehearse_within};
-use crate::explain::{Picture, instance, task, text_preview};
+use crate::explain::{Picture, instance, task, text, text_preview};
 use crate::plan::testing::*;
 
 /// Two instances, a daemon of 512 units and two replicas of 1024, all running.
@@ -160,6 +160,24 @@ fn an_instance_says_who_holds_its_room_and_what_would_fit() {
     assert_eq!((found.left.cpu, found.tasks.len()), (4096 - 512 - 1024, 2));
     assert_eq!((found.replicas[0].here, found.replicas[0].more), (1, 2));
     assert!(found.daemons[0].task.is_some());
+}
+
+#[test]
+fn a_task_says_that_and_why_it_should_finish_prot_11() {
+    let mut scene = settled();
+    let id = scene.alive("r").remove(0).key.name;
+    let said = |scene: &Scene| {
+        let found = task::explain(&picture(scene), &key(&id)).unwrap();
+        (found.should_finish, text::task(&found).concat())
+    };
+    assert_eq!(said(&scene).0, None);
+    scene.edit_task(&id, |t| t.told = Some(QuiesceReason::Drain));
+    let (should_finish, text) = said(&scene);
+    assert_eq!(should_finish, Some("its container instance drains"));
+    assert!(
+        text.contains("told that it should finish: its container instance drains"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub(crate) fn replica(name: &str, definition: &str, desired: u32) -> Service {
         maximum_percent: 200,
         circuit_breaker: CircuitBreaker::default(),
         success: SuccessCriteria::default(),
+        depends_on_daemons: Vec::new(),
         health_check_grace_period_seconds: 0,
         constraints: Ok(vec![]),
         distinct_instance: false,

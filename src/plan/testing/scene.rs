@@ -29,6 +29,7 @@ impl Scene {
             deleting: false,
             healthy_after_seconds: 40,
             disconnected_task_timeout_seconds: 300,
+            replicas_wait_for_daemons: false,
             allowed_namespaces: None,
             daemon_namespaces: None,
         };

@@ -7,6 +7,7 @@
 )]
 
 mod arrival;
+mod awaited;
 mod backoff;
 mod breaker;
 mod daemon;
