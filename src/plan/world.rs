@@ -19,6 +19,7 @@ use crate::domain::records::{
 use crate::domain::resources::Resources;
 
 pub use super::rejection::Rejection;
+pub use super::request::{Request, RunOnce};
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,30 +249,6 @@ pub struct HeldUp {
     pub reason: String,
 }
 
-/// What whoever made a task asks of the place where it runs. (RUN-1)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunOnce {
-    /// Constraints of the call, or the first that cannot be read.
-    pub constraints: Result<Vec<Expression>, ParseError>,
-    /// distinctInstance is asked. (CONS-4)
-    pub distinct_instance: bool,
-    /// Strategies in order. (STRAT-7)
-    pub strategies: Vec<Strategy>,
-    /// Until when it waits for a place.
-    pub queue_until: Option<Timestamp>,
-}
-
-impl Default for RunOnce {
-    fn default() -> Self {
-        Self {
-            constraints: Ok(Vec::new()),
-            distinct_instance: false,
-            strategies: Vec::new(),
-            queue_until: None,
-        }
-    }
-}
-
 /// A task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
@@ -365,6 +342,8 @@ pub struct World {
     pub overridden: OrdMap<Key, Option<Arc<Definition>>>,
     /// EcsServices.
     pub services: OrdMap<Key, Arc<Service>>,
+    /// RunTasks.
+    pub requests: OrdMap<Key, Arc<Request>>,
     tasks: OrdMap<Key, Arc<Task>>,
     by_instance: OrdMap<String, OrdSet<Key>>,
     by_service: OrdMap<String, OrdSet<Key>>,
