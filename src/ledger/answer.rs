@@ -162,3 +162,156 @@ fn states(
     };
     [(ANSWERED, answered), (PLACED, of_placed), (FINISHED, finished)]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(count: u32, commit: &str) -> RunTask {
+        serde_json::from_value(json!({
+            "metadata": { "name": "batch", "namespace": "shop", "uid": "u" },
+            "spec": { "taskDefinition": "job", "count": count, "commit": commit },
+        }))
+        .unwrap()
+    }
+
+    fn member(name: &str, instance: Option<&str>, wanted: &str, status: Value) -> Member {
+        let task = json!({ "metadata": { "name": name }, "status": status,
+            "spec": { "taskDefinition": "job", "containerInstance": instance, "desiredStatus": wanted } });
+        (
+            name.to_owned(),
+            Some(Arc::new(serde_json::from_value(task).unwrap())),
+        )
+    }
+
+    fn placed(name: &str, last: &str) -> Member {
+        member(name, Some("n1"), "RUNNING", json!({ "lastStatus": last }))
+    }
+
+    fn unplaced(name: &str) -> Member {
+        let failures =
+            json!([{ "containerInstance": "n1", "reason": "RESOURCE:CPU", "detail": "asked 512" }]);
+        let status = json!({ "lastStatus": "STOPPED", "stoppedReason": "RESOURCE:CPU (n1: asked 512).",
+            "placementFailures": failures });
+        member(name, None, "STOPPED", status)
+    }
+
+    fn waiting(name: &str) -> Member {
+        member(name, None, "RUNNING", json!(null))
+    }
+
+    fn said(status: &RunTaskStatus, type_: &str) -> (String, String, String) {
+        let condition = status.conditions.iter().find(|c| c.type_ == type_).unwrap();
+        (
+            condition.status.clone(),
+            condition.reason.clone(),
+            condition.message.clone(),
+        )
+    }
+
+    fn told(request: &RunTask, members: &[Member]) -> RunTaskStatus {
+        answer(request, members, None, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn some_are_placed_and_the_reasons_are_told_for_the_others_run_2_scn_17() {
+        let (asked, begun) = (
+            request(5, "Partial"),
+            ["a", "b", "c"].map(|n| placed(n, "RUNNING")),
+        );
+        let mut members = begun.to_vec();
+        members.extend([waiting("d"), waiting("e")]);
+        let status = told(&asked, &members);
+        assert_eq!(said(&status, ANSWERED).0, "False");
+        assert_eq!(said(&status, PLACED).1, "Waiting");
+        members.splice(3.., [unplaced("d"), unplaced("e")]);
+        let status = told(&asked, &members);
+        let tasks: Vec<_> = status.tasks.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!((tasks, status.placed_count), (vec!["a", "b", "c"], 3));
+        assert_eq!(status.placement_failures.len(), 1, "once per instance and reason");
+        assert_eq!(
+            said(&status, ANSWERED),
+            (
+                "True".into(),
+                "PartlyPlaced".into(),
+                "3 of 5 tasks are placed.".into()
+            )
+        );
+        let (holds, reason, text) = said(&status, PLACED);
+        assert_eq!((holds.as_str(), reason.as_str()), ("False", "PartlyPlaced"));
+        assert_eq!(
+            text,
+            "3 of 5 tasks are placed. Task d: RESOURCE:CPU (n1: asked 512)."
+        );
+        assert_eq!(
+            (said(&status, FINISHED).0.as_str(), &status.finished_at),
+            ("False", &None)
+        );
+    }
+
+    #[test]
+    fn it_is_finished_when_all_that_were_placed_have_ended_and_what_is_gone_was_placed_before_run_2() {
+        let mut asked = request(2, "Partial");
+        let running = told(&asked, &[placed("a", "RUNNING"), placed("b", "STOPPED")]);
+        assert_eq!(said(&running, PLACED).0, "True");
+        assert_eq!(running.finished_at, None);
+        asked.status = Some(running);
+        let over = told(&asked, &[("a".to_owned(), None), placed("b", "STOPPED")]);
+        assert_eq!(over.placed_count, 2);
+        assert_eq!(said(&over, FINISHED).0, "True");
+        assert!(over.finished_at.is_some());
+        let never = told(&request(1, "Partial"), &[("a".to_owned(), None)]);
+        assert_eq!(said(&never, PLACED).1, "Failed");
+    }
+
+    #[test]
+    fn all_or_nothing_says_what_is_in_the_way_and_why_it_failed_run_2() {
+        let mut asked = request(2, "AllOrNothing");
+        let failure = PlacementFailure {
+            container_instance: "n1".to_owned(),
+            reason: "AGENT".to_owned(),
+            detail: String::new(),
+        };
+        let why = Unplaced {
+            reason: "why".to_owned(),
+            failures: vec![failure],
+        };
+        let members = [waiting("a"), waiting("b")];
+        let status = answer(&asked, &members, Some(&why), Timestamp::UNIX_EPOCH);
+        assert_eq!(said(&status, PLACED).2, "0 of 2 tasks are placed. why");
+        assert_eq!(status.placement_failures.len(), 1);
+        asked.status = Some(RunTaskStatus {
+            reason: Some("never".to_owned()),
+            ..status
+        });
+        let status = told(&asked, &members);
+        assert_eq!(said(&status, ANSWERED).0, "True");
+        assert_eq!(said(&status, PLACED).2, "0 of 2 tasks are placed. never");
+        assert_eq!(status.placement_failures.len(), 1, "they stay");
+        assert_eq!(status.finished_at, None, "its tasks have not ended");
+        asked.status = Some(status);
+        assert!(
+            told(&asked, &[unplaced("a"), unplaced("b")])
+                .finished_at
+                .is_some()
+        );
+        asked.status = Some(RunTaskStatus {
+            committed: true,
+            tasks: ["a", "b"]
+                .map(|name| RequestedTask {
+                    name: name.to_owned(),
+                    container_instance: "n1".to_owned(),
+                })
+                .into(),
+            ..RunTaskStatus::default()
+        });
+        let status = told(&asked, &members);
+        assert_eq!(
+            (said(&status, PLACED).0.as_str(), status.placed_count),
+            ("True", 2),
+            "bound or not"
+        );
+    }
+}
