@@ -120,6 +120,7 @@ impl Faults {
             },
             compacts: chance(0.02),
             creates: chance(0.5),
+            crash_at: None,
         };
         let most = [20, 200, 3_000, 20_000][rng.random_range(0..4)];
         Self {

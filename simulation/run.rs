@@ -176,12 +176,14 @@ impl Schedule {
             },
         );
         failures.splice(0..0, report.violations.iter().map(ToString::to_string));
-        failures.extend(together(&history));
+        let (broken, together) = together(&history);
+        failures.extend(broken);
         let lines = network.log(|log| log.lines().to_vec());
         Outcome {
             failures,
             figures: report.figures,
             requests,
+            together,
             sum,
             lines,
         }
@@ -205,6 +207,8 @@ pub(crate) struct Outcome {
     /// What the auditor judged.
     pub(crate) figures: Figures,
     pub(crate) requests: u64,
+    /// Pods of tasks that waited for each other.
+    pub(crate) together: usize,
     /// The whole run as a number.
     pub(crate) sum: u64,
     pub(crate) lines: Vec<String>,

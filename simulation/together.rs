@@ -22,9 +22,9 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// What was broken; empty if nothing was.
-pub(crate) fn together(history: &History) -> Vec<String> {
-    let mut broken = Vec::new();
+/// What was broken, empty if nothing was, and how many Pods there were of tasks that waited for each other.
+pub(crate) fn together(history: &History) -> (Vec<String>, usize) {
+    let (mut broken, mut pods) = (Vec::new(), 0);
     let mut groups: BTreeMap<Attempt, Group> = BTreeMap::new();
     let mut attempts: BTreeMap<String, Attempt> = BTreeMap::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -68,6 +68,7 @@ pub(crate) fn together(history: &History) -> Vec<String> {
             Kind::Pod if record.event == Event::Added => {
                 let owner = text(&meta["ownerReferences"][0]["uid"]);
                 let group = attempts.get(&owner).and_then(|attempt| groups.get(attempt));
+                pods += usize::from(group.is_some());
                 if group.is_some_and(|group| !group.stood) {
                     let name = text(&meta["name"]);
                     broken.push(format!(
@@ -78,5 +79,5 @@ pub(crate) fn together(history: &History) -> Vec<String> {
             _ => {}
         }
     }
-    broken
+    (broken, pods)
 }

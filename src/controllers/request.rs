@@ -32,6 +32,8 @@ use crate::runtime::source;
 
 /// Requests whose tasks have ended are kept as long as STOPPED tasks are.
 const KEEP: Duration = Duration::from_secs(3600);
+/// A request is looked at again at least this often; that costs no request.
+const RESYNC: Duration = Duration::from_secs(300);
 /// First wait after an attempt that had to give shares back, and the longest.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
@@ -82,7 +84,11 @@ async fn create(context: &Context, request: &RunTask, status: RunTaskStatus) -> 
         authorised_by: Some(context.ledger.author()),
         ..status
     };
-    checked(context.ledger.write_request(request, &authorised).await)?;
+    context
+        .ledger
+        .write_request(request, &authorised)
+        .await
+        .certain()?;
     let Some(request) = newest(context, request) else {
         return Ok(Action::await_change());
     };
@@ -101,7 +107,7 @@ async fn create(context: &Context, request: &RunTask, status: RunTaskStatus) -> 
         created: true,
         ..request.status.clone().unwrap_or_default()
     };
-    checked(context.ledger.write_request(&request, &created).await)?;
+    context.ledger.write_request(&request, &created).await.certain()?;
     Ok(Action::requeue(Duration::ZERO))
 }
 
@@ -153,7 +159,8 @@ async fn gather(context: &Context, request: &RunTask) -> Result<Action, Error> {
         Some(Next::Wait(unplaced, until)) => {
             drop(turn);
             report(context, &request, Some(&unplaced)).await?;
-            Ok(Action::requeue(wait(until)))
+            // one look answers many changes
+            Ok(Action::requeue(wait(until)).resting(SOON))
         }
         Some(Next::Fail(unplaced)) => {
             drop(turn);
@@ -244,11 +251,11 @@ async fn write(context: &Context, request: &RunTask, status: &RunTaskStatus) -> 
         let mut conditions = status.iter().flat_map(|s| &s.conditions);
         conditions.any(|c| c.type_ == ANSWERED && c.status == "True")
     };
-    let action = checked(context.ledger.write_request(request, status).await)?;
+    context.ledger.write_request(request, status).await.certain()?;
     if answered(Some(status)) && !answered(request.status.as_ref()) {
         tell(context, request, status).await;
     }
-    Ok(action)
+    Ok(Action::requeue(RESYNC))
 }
 
 async fn tell(context: &Context, request: &RunTask, status: &RunTaskStatus) {

@@ -103,11 +103,16 @@ pub fn answer(
         why = Some(waits.reason.clone());
         failures.clone_from(&waits.failures);
     }
+    let failures = distinct(&old.placement_failures, failures);
+    if waits.is_some() && !failures.is_empty() && failures == old.placement_failures {
+        // the same reasons for the same instances: amounts that change are not worth a write each
+        why = said_before(&old).or(why);
+    }
     let mut next = RunTaskStatus {
         observed_generation: request.metadata.generation,
         placed_count: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         tasks,
-        placement_failures: distinct(&old.placement_failures, failures),
+        placement_failures: failures,
         ..old
     };
     let states = states(request.spec.count, &next, open, over, why);
@@ -116,6 +121,13 @@ pub fn answer(
         next.finished_at = Some(now.to_string());
     }
     next
+}
+
+/// What it was said to wait for.
+fn said_before(old: &RunTaskStatus) -> Option<String> {
+    let placed = old.conditions.iter().find(|c| c.type_ == PLACED)?;
+    let text = placed.message.split_once(" are placed. ")?.1;
+    (placed.reason == "Waiting").then(|| text.to_owned())
 }
 
 /// Each reason once per instance; what was said already stays if it is the same reasons for the same instances.

@@ -137,9 +137,12 @@ impl Ledger {
     pub async fn reserve_places(&self, places: &[(Key, Place)]) -> Outcome<bool> {
         let mut asked: BTreeMap<(&str, u64), Vec<Ask>> = BTreeMap::new();
         for (task, place) in places {
+            let Some(uid) = self.cache.tasks.get(task).and_then(|task| task.uid()) else {
+                return Outcome::Applied(false);
+            };
             let ask = Ask {
                 task: task.clone(),
-                uid: self.cache.tasks.get(task).and_then(|task| task.uid()),
+                uid: Some(uid),
                 service: None,
                 amounts: place.demand.clone(),
             };
