@@ -63,19 +63,9 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
 /// Creates the Tasks of an attempt, within a short time after a write that showed that they are to be created.
 async fn create(context: &Context, request: &RunTask, status: RunTaskStatus) -> Result<Action, Error> {
     let key = key_of(request);
-    let world = context.cache.snapshot(source::now(), 0);
-    let revision = match world.definition(&key.namespace, &request.spec.task_definition) {
-        Some(definition) => definition.id(),
-        None => {
-            // it may have been created just before the request, and not been seen yet
-            let made = request.metadata.creation_timestamp.as_ref().map(|at| at.0);
-            let age = source::now().duration_since(made.unwrap_or(Timestamp::UNIX_EPOCH));
-            let left = Duration::try_from(YOUNG - age).unwrap_or_default();
-            if !left.is_zero() {
-                return Ok(Action::requeue(left));
-            }
-            request.spec.task_definition.clone()
-        }
+    let revision = match revision(context, request) {
+        Ok(revision) => revision,
+        Err(left) => return Ok(Action::requeue(left)),
     };
     let begun = Instant::now();
     let authorised = RunTaskStatus {
@@ -109,6 +99,23 @@ async fn create(context: &Context, request: &RunTask, status: RunTaskStatus) -> 
     };
     context.ledger.write_request(&request, &created).await.certain()?;
     Ok(Action::requeue(Duration::ZERO))
+}
+
+/// The revision that all its tasks run, or what it names if there is none of it; for a while it may not have been seen
+/// yet.
+fn revision(context: &Context, request: &RunTask) -> Result<String, Duration> {
+    let world = context.cache.snapshot(source::now(), 0);
+    let named = &request.spec.task_definition;
+    if let Some(definition) = world.definition(&key_of(request).namespace, named) {
+        return Ok(definition.id());
+    }
+    let made = request.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    let age = world.now.duration_since(made.unwrap_or(Timestamp::UNIX_EPOCH));
+    let left = Duration::try_from(YOUNG.saturating_sub(age)).unwrap_or_default();
+    if left.is_zero() {
+        return Ok(named.clone());
+    }
+    Err(left)
 }
 
 /// The request as it is known now, if it is the same.

@@ -189,7 +189,7 @@ mod tests {
         .unwrap()
     }
 
-    fn member(name: &str, instance: Option<&str>, wanted: &str, status: Value) -> Member {
+    fn member(name: &str, instance: Option<&str>, wanted: &str, status: &Value) -> Member {
         let task = json!({ "metadata": { "name": name }, "status": status,
             "spec": { "taskDefinition": "job", "containerInstance": instance, "desiredStatus": wanted } });
         (
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn placed(name: &str, last: &str) -> Member {
-        member(name, Some("n1"), "RUNNING", json!({ "lastStatus": last }))
+        member(name, Some("n1"), "RUNNING", &json!({ "lastStatus": last }))
     }
 
     fn unplaced(name: &str) -> Member {
@@ -207,11 +207,11 @@ mod tests {
             json!([{ "containerInstance": "n1", "reason": "RESOURCE:CPU", "detail": "asked 512" }]);
         let status = json!({ "lastStatus": "STOPPED", "stoppedReason": "RESOURCE:CPU (n1: asked 512).",
             "placementFailures": failures });
-        member(name, None, "STOPPED", status)
+        member(name, None, "STOPPED", &status)
     }
 
     fn waiting(name: &str) -> Member {
-        member(name, None, "RUNNING", json!(null))
+        member(name, None, "RUNNING", &json!(null))
     }
 
     fn said(status: &RunTaskStatus, type_: &str) -> (String, String, String) {

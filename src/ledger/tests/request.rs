@@ -17,7 +17,7 @@ const REQUEST_UID: &str = "bbbbbbbb-0000-4000-8000-000000000001";
 const FIRST: &str = "namespaces/shop/tasks/batch-bbbbbbbb-0";
 
 /// Request batch for two tasks of web:1, all or none.
-fn asked(version: u64, status: Value) -> Value {
+fn asked(version: u64, status: &Value) -> Value {
     json!({ "apiVersion": "ecs-operator.dev/v1alpha1", "kind": "RunTask",
         "metadata": { "name": "batch", "namespace": NAMESPACE, "uid": REQUEST_UID,
             "resourceVersion": version.to_string(), "creationTimestamp": "2026-01-01T00:00:00Z" },
@@ -28,7 +28,7 @@ fn asked(version: u64, status: Value) -> Value {
 fn created(version: u64) -> Value {
     asked(
         version,
-        json!({ "attempt": 1, "created": true, "taskDefinition": "web:1" }),
+        &json!({ "attempt": 1, "created": true, "taskDefinition": "web:1" }),
     )
 }
 
@@ -79,7 +79,7 @@ fn gathering() -> (Scene, Server) {
 #[tokio::test(start_paused = true)]
 async fn its_tasks_are_created_after_a_write_that_shows_they_are_to_be_and_never_again_run_4() {
     let (scene, mut server) = begin();
-    let new = asked(20, json!(null));
+    let new = asked(20, &json!(null));
     knows_request(&scene, &new);
     let (looked, ()) = tokio::join!(look(&scene), async {
         let write = server.expect(PATCH, REQUEST_STATUS).await.on(&new);
@@ -115,7 +115,7 @@ async fn its_tasks_are_created_after_a_write_that_shows_they_are_to_be_and_never
 #[tokio::test(start_paused = true)]
 async fn who_meets_a_request_that_moved_on_creates_nothing_run_4() {
     let (scene, mut server) = begin();
-    knows_request(&scene, &asked(20, json!(null)));
+    knows_request(&scene, &asked(20, &json!(null)));
     let (looked, ()) = tokio::join!(look(&scene), async {
         server.expect(PATCH, REQUEST_STATUS).await.conflicts();
         server.expect(GET, REQUEST).await.is(&created(25));
@@ -127,7 +127,7 @@ async fn who_meets_a_request_that_moved_on_creates_nothing_run_4() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_process_asks_again_before_it_creates_more_run_4() {
     let (scene, mut server) = begin();
-    let new = asked(20, json!(null));
+    let new = asked(20, &json!(null));
     knows_request(&scene, &new);
     let (looked, ()) = tokio::join!(look(&scene), async {
         let write = server.expect(PATCH, REQUEST_STATUS).await.on(&new);
@@ -257,7 +257,7 @@ async fn whose_commit_comes_after_anothers_giving_back_binds_nothing_run_1() {
     let (looked, ()) = tokio::join!(look(&scene), async {
         server.expect(GET, INSTANCE).await.is(&holding(23, &[0, 1]));
         server.expect(PATCH, REQUEST_STATUS).await.conflicts();
-        let moved = asked(25, json!({ "attempt": 2, "taskDefinition": "web:1" }));
+        let moved = asked(25, &json!({ "attempt": 2, "taskDefinition": "web:1" }));
         server.expect(GET, REQUEST).await.is(&moved);
         server.hears_nothing().await;
     });

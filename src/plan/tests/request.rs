@@ -129,13 +129,11 @@ fn all_get_their_shares_and_only_then_is_it_committed_run_1() {
     };
     assert_eq!(rest.len(), 1, "who has a share keeps it");
     give(&mut scene, &rest);
-    let Next::Commit(placed) = step(&scene) else {
-        panic!()
-    };
-    assert_eq!(placed.len(), 3);
+    let Next::Commit(all) = step(&scene) else { panic!() };
+    assert_eq!(all.len(), 3);
     edit(&mut scene, |r| r.stage = Stage::Committed);
     assert_eq!(next(&scene.world, &key("r")), None);
-    for (task, instance) in placed {
+    for (task, instance) in all {
         let Some(Decision::Bind(place)) = decide(&scene.world, &task) else {
             panic!()
         };
@@ -224,13 +222,13 @@ fn a_task_of_an_attempt_that_was_given_up_is_over_and_one_of_a_failed_request_sa
     edit(&mut scene, |r| r.attempt = 2);
     assert!(reason(&scene).starts_with("The request gave its shares back"));
     edit(&mut scene, |r| {
-        (r.attempt, r.stage) = (1, Stage::Failed("why".to_owned()))
+        (r.attempt, r.stage) = (1, Stage::Failed("why".to_owned()));
     });
     assert_eq!(reason(&scene), "why");
     edit(&mut scene, |r| (r.attempt, r.stage) = (0, Stage::Creating));
     assert_eq!(decide(&scene.world, &task), Some(Decision::Together), "seen late");
     edit(&mut scene, |r| {
-        (r.stage, r.uid) = (Stage::Committed, "another".to_owned())
+        (r.stage, r.uid) = (Stage::Committed, "another".to_owned());
     });
     assert_eq!(
         decide(&scene.world, &task),
@@ -245,7 +243,7 @@ fn tasks_of_a_partial_request_are_placed_like_any_others_run_1() {
     let task = tasks(&request(1)).remove(0);
     scene = scene.task(member(&task.name, 1, Commit::Partial));
     edit(&mut scene, |r| {
-        (r.all_or_nothing, r.stage) = (false, Stage::Creating)
+        (r.all_or_nothing, r.stage) = (false, Stage::Creating);
     });
     assert!(matches!(decide(&scene.world, &task), Some(Decision::Bind(_))));
     assert_eq!(next(&scene.world, &key("r")), None);
