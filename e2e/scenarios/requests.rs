@@ -133,6 +133,7 @@ async fn those_that_fit_run_and_for_the_others_there_are_reasons_scn_17_run_2() 
 async fn all_of_them_run_or_none_whoever_competes_run_1_run_2() {
     let scenario = Scenario::begin("allornone").await;
     let room = one_on_each(&scenario).await;
+    let all = usize::try_from(room).unwrap();
     let together = |count: u32| json!({ "count": count, "commit": "AllOrNothing" });
     let mut patient = together(room);
     patient["queueUntil"] = json!("2999-01-01T00:00:00Z");
@@ -171,7 +172,7 @@ async fn all_of_them_run_or_none_whoever_competes_run_1_run_2() {
     eventually("all of the first run", 60, || async {
         let tasks = placed(&scenario, first).await;
         let running = tasks.iter().filter(|t| last(t) == LastStatus::Running).count();
-        if running == room as usize {
+        if running == all {
             Ok(())
         } else {
             Err(format!("{running} of {of:?}"))
@@ -181,7 +182,7 @@ async fn all_of_them_run_or_none_whoever_competes_run_1_run_2() {
     assert_eq!(placed(&scenario, second).await.len(), 0);
     let shares = scenario.instances().await;
     let shares: usize = shares.iter().map(|i| reservations(i, &scenario.namespace)).sum();
-    assert_eq!(shares, room as usize, "who waits holds nothing");
+    assert_eq!(shares, all, "who waits holds nothing");
 
     // what the first had the second gets, all at once
     delete(&scenario, first).await;
@@ -190,7 +191,7 @@ async fn all_of_them_run_or_none_whoever_competes_run_1_run_2() {
     eventually("all of the second run", 60, || async {
         let tasks = placed(&scenario, second).await;
         let running = tasks.iter().filter(|t| last(t) == LastStatus::Running).count();
-        if running == room as usize {
+        if running == all {
             Ok(())
         } else {
             Err(format!("{running}"))

@@ -338,14 +338,13 @@ impl Wiring {
         let object = change.object();
         self.cache.request_changed(&key_of(object.as_ref()));
         self.queues.requests.push(key_of(object.as_ref()));
-        let same =
-            matches!(change, Change::Put(Some(old), new) if wishes::request(old) == wishes::request(new));
         let tasks = match change {
+            Change::Put(Some(old), new) if wishes::request(old) == wishes::request(new) => return,
             Change::Put(..) => self.cache.tasks.group(""),
             Change::Removed(_) => self.cache.tasks.all(),
         };
         let of = |task: &Task| task.spec.run_task.as_ref().map(|of| &of.uid) == object.metadata.uid.as_ref();
-        for task in tasks.iter().filter(|task| !same && of(task)) {
+        for task in tasks.iter().filter(|task| of(task)) {
             self.queues.tasks.push(key_of(task.as_ref()));
         }
     }
