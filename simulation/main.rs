@@ -37,7 +37,7 @@ use run::Schedule;
 const SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 500 };
 /// Worlds in which a process is killed at each of the first writes, and how many of these there are.
 const CRASH_SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
-const WRITES_MAX: u64 = if cfg!(debug_assertions) { 16 } else { 60 };
+const WRITES_MAX: u64 = if cfg!(debug_assertions) { 20 } else { 60 };
 /// In so many schedules the lack of a rule shows.
 const SHOWS_WITHIN: u64 = 20;
 

@@ -77,14 +77,14 @@ impl Schedule {
         }
     }
 
-    /// A user asks for tasks, all or none of them, while a service wants more; a process is killed at this write.
+    /// A user asks for tasks, all or none of them, and a process is killed at this write of those that follow.
     pub(crate) fn requests(seed: u64, write: u64) -> Self {
         Self {
             seed,
             operators: OPERATORS,
-            edits: 3,
+            edits: 1,
             faults: Faults::crash_at(write),
-            habits: &[Edit::Run, Edit::Scale],
+            habits: &[Edit::Together],
             off: None,
         }
     }

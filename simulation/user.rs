@@ -63,6 +63,7 @@ pub(crate) enum Edit {
     Job,
     Protect,
     Run,
+    Together,
 }
 
 /// All that there is.
@@ -286,14 +287,21 @@ impl User {
             Edit::Job => self.job(&node),
             Edit::Protect => self.protect(),
             Edit::Run => self.run(),
+            Edit::Together => {
+                self.request(&json!({ "taskDefinition": "web:2", "count": 4, "commit": "AllOrNothing" }));
+            }
         }
+    }
+
+    fn request(&self, spec: &Value) {
+        let requests = format!("{GROUP}/namespaces/{MAIN}/runtasks");
+        self.create(&requests, &json!({ "metadata": { "name": BATCH }, "spec": spec }));
     }
 
     /// Several tasks at once, those that have a place or all or none; or what there is of them ends. The name comes again.
     fn run(&mut self) {
-        let requests = format!("{GROUP}/namespaces/{MAIN}/runtasks");
         if self.rng.random_bool(0.3) {
-            return self.delete(&format!("{requests}/{BATCH}"), None);
+            return self.delete(&format!("{GROUP}/namespaces/{MAIN}/runtasks/{BATCH}"), None);
         }
         let mut spec = json!({ "taskDefinition": "web", "count": self.rng.random_range(1..6) });
         if self.rng.random_bool(0.7) {
@@ -306,7 +314,7 @@ impl User {
             let cpu = self.rng.random_range(0..1500);
             spec["overrides"] = json!({ "containerOverrides": [{ "name": "main", "cpu": cpu }] });
         }
-        self.create(&requests, &json!({ "metadata": { "name": BATCH }, "spec": spec }));
+        self.request(&spec);
     }
 
     /// A task that the user names and binds, or leaves to the operator to bind, or ends. Its name comes again. (F4)
