@@ -26,6 +26,8 @@ UNSEEN = {
     ("", "nodes", "get"): "when a node is not seen",
     ("events.k8s.io", "events", "patch"): "an event that repeats within minutes",
     ("ecs-operator.dev", "tasks", "delete"): "an hour after the end of a task",
+    ("ecs-operator.dev", "runtasks", "get"): "read again after a conflict, and before its tasks are told that it is gone",
+    ("ecs-operator.dev", "runtasks", "delete"): "an hour after the end of its tasks",
     ("ecs-operator.dev", "containerinstances", "patch"): "when an instance deregisters",
     ("ecs-operator.dev", "containerinstances", "delete"): "when an instance deregisters",
 }

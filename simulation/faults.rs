@@ -62,6 +62,8 @@ pub(crate) struct Faults {
     compacts: f64,
     /// Creates of Tasks and Pods have their own, higher chances.
     creates: f64,
+    /// The write, counted from the user's first edit, at which its process is killed.
+    pub(crate) crash_at: Option<u64>,
 }
 
 impl Lag {
@@ -80,6 +82,14 @@ impl Faults {
         Self {
             lag: Lag::short(),
             ..Self::default()
+        }
+    }
+
+    /// Nothing goes wrong but that a process is killed at this write, before or after it in turn.
+    pub(crate) fn crash_at(write: u64) -> Self {
+        Self {
+            crash_at: Some(write),
+            ..Self::none()
         }
     }
 
@@ -110,6 +120,7 @@ impl Faults {
             },
             compacts: chance(0.02),
             creates: chance(0.5),
+            crash_at: None,
         };
         let most = [20, 200, 3_000, 20_000][rng.random_range(0..4)];
         Self {
@@ -175,6 +186,16 @@ impl Faults {
             });
         }
         fate
+    }
+
+    /// Whether a process is killed at this write.
+    pub(crate) fn is_the_end(&self, write: u64) -> Option<Crash> {
+        let after = if write.is_multiple_of(2) {
+            Crash::After
+        } else {
+            Crash::Before
+        };
+        (self.crash_at == Some(write)).then_some(after)
     }
 
     /// How a new watch lags.

@@ -21,6 +21,7 @@ mod log;
 mod network;
 mod rest;
 mod run;
+mod together;
 mod user;
 mod watches;
 
@@ -34,6 +35,9 @@ use run::Schedule;
 
 /// Schedules that are played when nothing else is said: a debug build takes ten times as long for each.
 const SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 500 };
+/// Worlds in which a process is killed at each of the first writes, and how many of these there are.
+const CRASH_SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
+const WRITES_MAX: u64 = if cfg!(debug_assertions) { 20 } else { 60 };
 /// In so many schedules the lack of a rule shows.
 const SHOWS_WITHIN: u64 = 20;
 
@@ -42,6 +46,25 @@ fn one_operator_without_faults_comes_to_rest() {
     let outcome = Schedule::smooth(1).run(Log::default());
     assert_eq!(outcome.failures, Vec::<String>::new());
     assert!(outcome.figures.pods > 5, "{:?}", outcome.figures);
+}
+
+/// A process is killed at each write that requests for tasks bring about, and at those around it.
+#[test]
+fn no_task_of_all_or_nothing_has_a_pod_before_all_have_shares_whichever_write_is_the_last_run_1() {
+    let mut together = 0;
+    for write in 1..=WRITES_MAX {
+        for seed in 0..CRASH_SEEDS {
+            let outcome = Schedule::requests(seed, write).run(Log::default());
+            let failures = outcome.failures;
+            assert_eq!(
+                failures,
+                Vec::<String>::new(),
+                "seed {seed}, killed at write {write}"
+            );
+            together += outcome.together;
+        }
+    }
+    assert!(together > 0, "no request of all or nothing had its Pods");
 }
 
 #[test]

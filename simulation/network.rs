@@ -69,6 +69,8 @@ pub(crate) struct Lost;
 struct Inner {
     rng: StdRng,
     faults: Faults,
+    /// Writes of the operators since they are counted.
+    writes: Option<u64>,
     watches: Watches,
     recording: Recording,
     log: Log,
@@ -88,6 +90,7 @@ impl Network {
         let inner = Inner {
             rng: StdRng::seed_from_u64(seed),
             faults,
+            writes: None,
             watches: Watches::default(),
             recording: Recording::default(),
             log,
@@ -116,6 +119,20 @@ impl Network {
     /// From now on nothing is lost, nobody is killed, and delays are short.
     pub(crate) fn calm(&self) {
         self.inner().faults = Faults::none();
+    }
+
+    /// From now on the operators' writes are counted.
+    pub(crate) fn count_writes(&self) {
+        self.inner().writes.get_or_insert(0);
+    }
+
+    /// Counts a request, if it is a write that counts: whether its process is killed at it.
+    fn count(&self, request: &Request<Body>) -> Option<Crash> {
+        let inner = &mut *self.inner();
+        let counts = request.method() != Method::GET && !request.uri().path().contains("/events");
+        let writes = inner.writes.as_mut().filter(|_| counts)?;
+        *writes += 1;
+        inner.faults.is_the_end(*writes)
     }
 
     /// Draws from what rules the network.
@@ -292,7 +309,8 @@ impl tower::Service<Request<Body>> for Line {
             return futures::future::pending().boxed();
         }
         let (answer, answered) = oneshot::channel();
-        let fate = self.network.draw(|rng, faults| faults.fate(rng, &request));
+        let mut fate = self.network.draw(|rng, faults| faults.fate(rng, &request));
+        fate.crash = self.network.count(&request).or(fate.crash);
         let from = (self.who, self.life.clone());
         // what is under way arrives, whatever becomes of who sent it
         tokio::spawn(self.network.clone().carry(from, request, fate, answer));

@@ -24,6 +24,7 @@ use crate::kubelets::Kubelets;
 use crate::log::Log;
 use crate::network::{Life, Network, Who, between};
 use crate::rest::unrest;
+use crate::together::together;
 use crate::user::{EVERYTHING, Edit, Habits, User};
 
 /// The definitions, made once.
@@ -72,6 +73,18 @@ impl Schedule {
             edits: rng.random_range(3..12),
             faults: Faults::mixture(&mut rng),
             habits: EVERYTHING,
+            off: None,
+        }
+    }
+
+    /// A user asks for tasks, all or none of them, and a process is killed at this write of those that follow.
+    pub(crate) fn requests(seed: u64, write: u64) -> Self {
+        Self {
+            seed,
+            operators: OPERATORS,
+            edits: 1,
+            faults: Faults::crash_at(write),
+            habits: &[Edit::Together],
             off: None,
         }
     }
@@ -139,6 +152,7 @@ impl Schedule {
         for _ in 0..self.edits {
             let at = Instant::now() + user.pause();
             pass(&network, &mut kubelets, at).await;
+            network.count_writes();
             user.edit();
         }
         pass(&network, &mut kubelets, Instant::now() + user.pause()).await;
@@ -162,11 +176,14 @@ impl Schedule {
             },
         );
         failures.splice(0..0, report.violations.iter().map(ToString::to_string));
+        let (broken, together) = together(&history);
+        failures.extend(broken);
         let lines = network.log(|log| log.lines().to_vec());
         Outcome {
             failures,
             figures: report.figures,
             requests,
+            together,
             sum,
             lines,
         }
@@ -190,6 +207,8 @@ pub(crate) struct Outcome {
     /// What the auditor judged.
     pub(crate) figures: Figures,
     pub(crate) requests: u64,
+    /// Pods of tasks that waited for each other.
+    pub(crate) together: usize,
     /// The whole run as a number.
     pub(crate) sum: u64,
     pub(crate) lines: Vec<String>,

@@ -28,6 +28,8 @@ pub(crate) const REPLICAS: [(&str, i64); 2] = [("red", 2), ("green", 3)];
 pub(crate) const DAEMON: &str = "agent";
 /// A task that the user names.
 const JOB: &str = "job";
+/// A request for tasks that the user names.
+const BATCH: &str = "batch";
 const GROUP: &str = "/apis/ecs-operator.dev/v1alpha1";
 
 /// The user.
@@ -60,13 +62,15 @@ pub(crate) enum Edit {
     Cordon,
     Job,
     Protect,
+    Run,
+    Together,
 }
 
 /// All that there is.
 pub(crate) const EVERYTHING: Habits = {
     use Edit::{
         Attribute, Constraint, Cordon, CreateServices, CutOff, DeletePod, DeleteService, Drain, Job, Machine,
-        Namespace, Protect, Revise, ReviseDaemon, Scale, StopTask,
+        Namespace, Protect, Revise, ReviseDaemon, Run, Scale, StopTask,
     };
     &[
         Scale,
@@ -91,6 +95,8 @@ pub(crate) const EVERYTHING: Habits = {
         Job,
         Protect,
         Protect,
+        Run,
+        Run,
     ]
 };
 
@@ -280,7 +286,35 @@ impl User {
             }
             Edit::Job => self.job(&node),
             Edit::Protect => self.protect(),
+            Edit::Run => self.run(),
+            Edit::Together => {
+                self.request(&json!({ "taskDefinition": "web:2", "count": 4, "commit": "AllOrNothing" }));
+            }
         }
+    }
+
+    fn request(&self, spec: &Value) {
+        let requests = format!("{GROUP}/namespaces/{MAIN}/runtasks");
+        self.create(&requests, &json!({ "metadata": { "name": BATCH }, "spec": spec }));
+    }
+
+    /// Several tasks at once, those that have a place or all or none; or what there is of them ends. The name comes again.
+    fn run(&mut self) {
+        if self.rng.random_bool(0.3) {
+            return self.delete(&format!("{GROUP}/namespaces/{MAIN}/runtasks/{BATCH}"), None);
+        }
+        let mut spec = json!({ "taskDefinition": "web", "count": self.rng.random_range(1..6) });
+        if self.rng.random_bool(0.7) {
+            spec["commit"] = json!("AllOrNothing");
+        }
+        if self.rng.random_bool(0.5) {
+            spec["queueUntil"] = json!("2999-01-01T00:00:00Z");
+        }
+        if self.rng.random_bool(0.5) {
+            let cpu = self.rng.random_range(0..1500);
+            spec["overrides"] = json!({ "containerOverrides": [{ "name": "main", "cpu": cpu }] });
+        }
+        self.request(&spec);
     }
 
     /// A task that the user names and binds, or leaves to the operator to bind, or ends. Its name comes again. (F4)
@@ -343,6 +377,7 @@ impl User {
             self.patch(&format!("{GROUP}/containerinstances/{name}"), &spec);
         }
         self.delete(&format!("{GROUP}/namespaces/{MAIN}/tasks/{JOB}"), None);
+        self.delete(&format!("{GROUP}/namespaces/{MAIN}/runtasks/{BATCH}"), None);
         for task in self
             .all(Kind::Task)
             .iter()
@@ -416,6 +451,7 @@ impl User {
             "ecsclusters" => ("ecs-operator.dev/v1alpha1", "EcsCluster"),
             "taskdefinitions" => ("ecs-operator.dev/v1alpha1", "TaskDefinition"),
             "ecsservices" => ("ecs-operator.dev/v1alpha1", "EcsService"),
+            "runtasks" => ("ecs-operator.dev/v1alpha1", "RunTask"),
             _ => ("ecs-operator.dev/v1alpha1", "Task"),
         };
         object["apiVersion"] = json!(version);

@@ -20,7 +20,7 @@ use crate::cache::Cache;
 use crate::cli::RunArgs;
 use crate::controllers::feeds;
 use crate::controllers::queue::run as control;
-use crate::controllers::{Context, cluster, definition, instance, node, service, task};
+use crate::controllers::{Context, cluster, definition, instance, node, request, service, task};
 use crate::ledger::Ledger;
 use crate::report::apply::Applier;
 use crate::runtime::leader::{self, LeaseName};
@@ -246,6 +246,7 @@ fn start_controllers(
     start!("instance", 32, instances, instance::reconcile);
     start!("service", 8, services, service::reconcile);
     start!("task", 32, tasks, task::reconcile);
+    start!("request", 8, requests, request::reconcile);
     start!("definition", 4, definitions, definition::reconcile);
     start!("cluster", 4, clusters, cluster::reconcile);
 }
@@ -336,6 +337,11 @@ fn look_at_everything(context: &Context) {
         .all()
         .iter()
         .for_each(|s| queues.services.push(crate::cache::store::key_of(s.as_ref())));
+    cache
+        .requests
+        .all()
+        .iter()
+        .for_each(|r| queues.requests.push(crate::cache::store::key_of(r.as_ref())));
     cache
         .tasks
         .all()

@@ -24,6 +24,7 @@ mod pod_lost;
 mod protection;
 mod refused;
 mod replica;
+mod requests;
 mod rolling;
 mod run_task;
 mod selection;

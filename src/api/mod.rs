@@ -22,6 +22,7 @@ pub mod ecs_only;
 pub mod fields;
 pub mod overrides;
 mod rules;
+pub mod run_task;
 pub mod schema;
 pub mod service;
 pub mod task;
@@ -38,6 +39,7 @@ pub use container_definition::*;
 pub use container_instance::*;
 pub use fields::*;
 pub use overrides::*;
+pub use run_task::*;
 pub use service::*;
 pub use task::*;
 pub use task_definition::*;
@@ -56,6 +58,8 @@ pub mod labels {
     pub const SERVICE: &str = "ecs-operator.dev/service";
     /// Name of the `Task` a Pod runs for.
     pub const TASK: &str = "ecs-operator.dev/task";
+    /// Name of the `RunTask` a task was made for.
+    pub const RUN_TASK: &str = "ecs-operator.dev/run-task";
     /// `true` on Pods that the eviction API must not touch before their turn.
     pub const HOLD: &str = "ecs-operator.dev/hold";
     /// Annotation: the operator process that made the last authorising write on a Task. (F2)
@@ -98,6 +102,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         TaskDefinition::crd(),
         EcsService::crd(),
         Task::crd(),
+        RunTask::crd(),
     ]
     .map(schema::polish)
     .into()

@@ -80,6 +80,20 @@ pub(super) const TASK_DEFINITION_FREE: &[&str] = &[
 /// The members of a task that never change. (TASK-9, TASK-17)
 pub(super) const TASK_FIXED: Fixed<'static> = Fixed {
     required: &["cluster", "taskDefinition"],
+    optional: &[
+        "group",
+        "startedBy",
+        "launchType",
+        "queueUntil",
+        "overrides",
+        "runTask",
+    ],
+    lists: &["tags", "placementConstraints", "placementStrategy"],
+};
+
+/// The members of a request for tasks: none changes. (RUN-4)
+pub(super) const RUN_TASK_FIXED: Fixed<'static> = Fixed {
+    required: &["cluster", "taskDefinition", "count", "commit"],
     optional: &["group", "startedBy", "launchType", "queueUntil", "overrides"],
     lists: &["tags", "placementConstraints", "placementStrategy"],
 };

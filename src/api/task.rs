@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, DEFAULT_CLUSTER, DesiredStatus, HealthStatus, LastStatus, LaunchType, PlacementConstraint,
-    PlacementFailure, PlacementStrategy, ProtectionAnswer, Quiesce, ServiceRef, StopCode, Tag, TaskOverride,
-    TaskProtection, rules,
+    PlacementFailure, PlacementStrategy, ProtectionAnswer, Quiesce, RunTaskRef, ServiceRef, StopCode, Tag,
+    TaskOverride, TaskProtection, rules,
 };
 
 /// One run of a task definition, bound to one instance and never moved. (TASK-17)
@@ -194,6 +194,9 @@ pub struct TaskSpec {
     /// The service it belongs to; set by the operator. (SVC-14)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
+    /// The RunTask that it was made for; set by the operator. (RUN-1)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_task: Option<RunTaskRef>,
     /// Scale-in protection: set it on a task that runs, as ECS's UpdateTaskProtection does. (PROT-1)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<TaskProtection>,

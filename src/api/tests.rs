@@ -260,6 +260,7 @@ fn good_objects_are_read_whole() {
                 "ContainerInstance" => read::<ContainerInstance>(&object),
                 "TaskDefinition" => read::<TaskDefinition>(&object),
                 "EcsService" => read::<EcsService>(&object),
+                "RunTask" => read::<RunTask>(&object),
                 _ => read::<Task>(&object),
             };
             assert_eq!(lost, Vec::<String>::new(), "{}", path.display());
@@ -276,6 +277,7 @@ fn every_member_is_fixed_or_free_td_2_task_17() {
             rules::TASK_DEFINITION_FREE,
         ),
         ("Task", &rules::TASK_FIXED, rules::TASK_FREE),
+        ("RunTask", &rules::RUN_TASK_FIXED, &[]),
     ] {
         let listed: BTreeSet<&str> = [fixed.required, fixed.optional, fixed.lists, free]
             .into_iter()

@@ -7,7 +7,7 @@ pub mod feed;
 pub mod node;
 pub mod service;
 pub mod store;
-mod wishes;
+pub mod wishes;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
-use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition};
+use crate::api::{ContainerInstance, EcsCluster, EcsService, RunTask, Task, TaskDefinition};
 use crate::build::{Pod, named_for, owner};
 use crate::domain::resources::Resources;
 use crate::plan::world::{Key, World};
@@ -47,6 +47,8 @@ pub struct Cache {
     pub services: Store<EcsService>,
     /// Tasks, grouped by the instance they are bound to.
     pub tasks: Store<Task>,
+    /// RunTasks.
+    pub requests: Store<RunTask>,
     /// PodDisruptionBudgets of ours.
     pub budgets: Store<PodDisruptionBudget>,
     world: RwLock<World>,
@@ -63,6 +65,7 @@ impl Default for Cache {
             definitions: Store::new(|_| None),
             services: Store::new(|_| None),
             tasks: Store::new(|task| Some(task.spec.container_instance.clone().unwrap_or_default())),
+            requests: Store::new(|_| None),
             budgets: Store::new(|_| None),
             world: RwLock::new(World::default()),
         }
@@ -93,6 +96,7 @@ impl Cache {
             && self.definitions.synced()
             && self.services.synced()
             && self.tasks.synced()
+            && self.requests.synced()
             && self.budgets.synced()
     }
 
@@ -157,6 +161,18 @@ impl Cache {
         });
     }
 
+    /// Keeps the world in step with a RunTask.
+    pub fn request_changed(&self, key: &Key) {
+        self.edit(|world| match self.requests.get(key) {
+            Some(object) => drop(
+                world
+                    .requests
+                    .insert(key.clone(), Arc::new(wishes::request(&object))),
+            ),
+            None => drop(world.requests.remove(key)),
+        });
+    }
+
     /// Keeps the world in step with a Task.
     pub fn task_changed(&self, key: &Key) {
         self.edit(|world| {
@@ -179,6 +195,13 @@ impl Cache {
     pub fn learn_service(&self, object: EcsService) {
         if let Some(change) = self.services.put(object) {
             self.service_changed(&key_of(change.object().as_ref()));
+        }
+    }
+
+    /// Takes in a RunTask that a write answered.
+    pub fn learn_request(&self, object: RunTask) {
+        if let Some(change) = self.requests.put(object) {
+            self.request_changed(&key_of(change.object().as_ref()));
         }
     }
 

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 
 use super::convert::{expressions, strategy, time};
+use super::store::key_of;
 use crate::api;
-use crate::domain::records::{PlacementConstraint, PlacementConstraintType};
-use crate::plan::world::{ASKED, RunOnce};
+use crate::domain::records::{Commit, PlacementConstraint, PlacementConstraintType};
+use crate::plan::request::{Request, Stage};
+use crate::plan::world::{ASKED, Key, RunOnce};
 
 /// Until when a task is to be left alone: while a request for protection has no answer, without end. (PROT-1)
 pub(super) fn protected_until(object: &api::Task) -> Option<Timestamp> {
@@ -21,13 +23,44 @@ pub(super) fn protected_until(object: &api::Task) -> Option<Timestamp> {
 /// What a Task asks of its place; `None` if nothing. (RUN-1)
 pub(super) fn run_once(spec: &api::TaskSpec) -> Option<RunOnce> {
     let (rules, ranks) = (&spec.placement_constraints, &spec.placement_strategy);
-    let asked = !rules.is_empty() || !ranks.is_empty() || spec.queue_until.is_some();
+    let asked =
+        !rules.is_empty() || !ranks.is_empty() || spec.queue_until.is_some() || spec.run_task.is_some();
     asked.then(|| RunOnce {
         constraints: expressions(rules),
         distinct_instance: rules.iter().any(distinct),
         strategies: ranks.iter().filter_map(strategy).collect(),
         queue_until: spec.queue_until.as_deref().map(end_of_queue),
+        request: spec.run_task.clone(),
     })
+}
+
+/// A request for tasks, and how far it has come. (RUN-1)
+#[must_use]
+pub fn request(object: &api::RunTask) -> Request {
+    let status = object.status.clone().unwrap_or_default();
+    let stage = match status.reason {
+        Some(reason) => Stage::Failed(reason),
+        None if status.committed => Stage::Committed,
+        None if status.created => Stage::Gathering,
+        None => Stage::Creating,
+    };
+    Request {
+        key: key_of(object),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        count: object.spec.count,
+        all_or_nothing: object.spec.commit == Commit::AllOrNothing,
+        queue_until: object.spec.queue_until.as_deref().map(end_of_queue),
+        attempt: status.attempt,
+        stage,
+    }
+}
+
+/// The request that a task waits for, together with others.
+#[must_use]
+pub fn waits_with(task: &api::Task) -> Option<Key> {
+    let of = task.spec.run_task.as_ref()?;
+    let namespace = key_of(task).namespace;
+    (of.commit == Commit::AllOrNothing).then(|| Key::new(namespace, &of.name))
 }
 
 /// The API server let only dates pass: what is beyond our calendar, such as the last day of the year 9999, is without end.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::wiring::Wiring;
-use crate::api::{ContainerInstance, EcsCluster, EcsService, Task, TaskDefinition};
+use crate::api::{ContainerInstance, EcsCluster, EcsService, RunTask, Task, TaskDefinition};
 use crate::build::Pod;
 use crate::cache::feed::{self, Scope, trim_meta};
 use crate::cache::store::Change;
@@ -86,6 +86,7 @@ pub fn start(feeds: &mut JoinSet<()>, client: &Client, context: &Context, stop: 
         Wiring::instance
     );
     feed!(Task, tasks, trim_task, Scope::default(), Wiring::task);
+    feed!(RunTask, requests, trim_meta, Scope::default(), Wiring::request);
     feed!(
         PodDisruptionBudget,
         budgets,

@@ -13,6 +13,7 @@ mod news;
 pub mod node;
 mod protection;
 pub mod queue;
+pub mod request;
 mod run_once;
 pub mod service;
 mod start;

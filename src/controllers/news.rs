@@ -1,4 +1,7 @@
-//! What of a change of an instance concerns those who plan.
+//! What of a change of an instance, or of its Node, concerns those who plan.
+
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt;
 
 use crate::api::{ContainerInstance, EcsService, Task};
 use crate::cache::convert;
@@ -86,6 +89,30 @@ fn definition_asks(world: &World, namespace: &str, reference: &str) -> bool {
 
 fn any(rules: Option<&[Expression]>) -> bool {
     rules.is_none_or(|rules| !rules.is_empty())
+}
+
+/// Whether two versions of a Node differ in nothing but heartbeats.
+#[must_use]
+pub(super) fn same_node(old: &Node, new: &Node) -> bool {
+    let read = |node: &Node| {
+        let status = node.status.as_ref();
+        let ready: Vec<_> = status
+            .iter()
+            .flat_map(|s| s.conditions.iter().flatten())
+            .filter(|c| c.type_ == "Ready")
+            .map(|c| c.status.clone())
+            .collect();
+        let allocatable = status.and_then(|s| s.allocatable.clone());
+        let version = status
+            .and_then(|s| s.node_info.as_ref())
+            .map(|i| i.kubelet_version.clone());
+        let leaving = node.metadata.deletion_timestamp.is_some();
+        (ready, allocatable, version, leaving, node.uid())
+    };
+    old.spec == new.spec
+        && old.labels() == new.labels()
+        && old.annotations() == new.annotations()
+        && read(old) == read(new)
 }
 
 #[cfg(test)]

@@ -172,6 +172,8 @@ pub struct Queues {
     pub services: Arc<Queue>,
     /// Tasks.
     pub tasks: Arc<Queue>,
+    /// RunTasks.
+    pub requests: Arc<Queue>,
     /// TaskDefinitions.
     pub definitions: Arc<Queue>,
     /// EcsClusters.

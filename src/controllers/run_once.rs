@@ -11,6 +11,7 @@ use super::Context;
 use super::errors::Error;
 use super::hold;
 use super::queue::Action;
+use super::request;
 use super::task::{SOON, checked, stop};
 use crate::api::{PlacementFailure, StopCode, Task};
 use crate::build;
@@ -27,6 +28,7 @@ const WAITING: Duration = Duration::from_secs(30);
 /// Looks for a place for a task that nobody bound.
 pub(super) async fn place(context: &Context, task: &Task) -> Result<Action, Error> {
     let key = key_of(task);
+    request::see_share(context, task).await;
     let turn = context.ledger.turn().await;
     // the turn may have taken a while
     let Some(task) = context.cache.tasks.get(&key) else {
@@ -47,6 +49,8 @@ pub(super) async fn place(context: &Context, task: &Task) -> Result<Action, Erro
             report(context, &task, &unplaced.failures).await?;
             return Ok(Action::requeue(wait(until)));
         }
+        // its request wakes it
+        Some(Decision::Together) => return Ok(Action::requeue(WAITING)),
         Some(Decision::Fail(unplaced)) => {
             drop(turn);
             return fail(context, &task, &unplaced).await;
@@ -123,7 +127,8 @@ fn reasons(failures: &[PlacementFailure]) -> Vec<(&str, &str)> {
     found
 }
 
-fn wait(until: Timestamp) -> Duration {
+/// How long to wait until then, if nothing changes before.
+pub(super) fn wait(until: Timestamp) -> Duration {
     let left = Duration::try_from(until.duration_since(source::now())).unwrap_or_default();
     left.saturating_add(Duration::from_millis(50)).min(WAITING)
 }

@@ -14,6 +14,7 @@ use super::errors::Error;
 use super::instance::live_node;
 use super::protection;
 use super::queue::Action;
+use super::request;
 use super::start;
 use crate::api::{DesiredStatus, LastStatus, StopCode, Task, TaskStatus, labels};
 use crate::build::{self, Observed, Pod, PodObservation};
@@ -55,10 +56,15 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
         return stop(&context, &task, StopCode::UserInitiated, "Task stopped by user").await;
     }
     match task.spec.desired_status {
-        DesiredStatus::Running => match protection::settle(&context, &task).await? {
-            Some(action) => Ok(action),
-            None => Ok(protection::in_time(&task, start::run(&context, &task).await?)),
-        },
+        DesiredStatus::Running => {
+            if let Some(action) = request::left_behind(&context, &task).await? {
+                return Ok(action);
+            }
+            match protection::settle(&context, &task).await? {
+                Some(action) => Ok(action),
+                None => Ok(protection::in_time(&task, start::run(&context, &task).await?)),
+            }
+        }
         DesiredStatus::Stopped => wind_down(&context, &task).await,
     }
 }

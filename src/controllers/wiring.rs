@@ -9,16 +9,16 @@ use kube::ResourceExt;
 
 use super::fairness::neediest_first;
 use super::hold;
-use super::news::{News, asks, task_asks};
+use super::news::{News, asks, same_node, task_asks};
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
-    ContainerInstance, DesiredStatus, EcsCluster, EcsService, LastStatus, SchedulingStrategy, Task,
+    ContainerInstance, DesiredStatus, EcsCluster, EcsService, LastStatus, RunTask, SchedulingStrategy, Task,
     TaskDefinition,
 };
 use crate::build::{self, Pod};
 use crate::cache::store::{Change, key_of};
-use crate::cache::{Cache, task_of};
+use crate::cache::{Cache, task_of, wishes};
 use crate::domain::resources::Resources;
 use crate::ledger::Ledger;
 use crate::plan::world::Key;
@@ -49,7 +49,10 @@ impl Wiring {
         waiting.retain(|task| task.spec.desired_status == DesiredStatus::Running && wanted(task));
         waiting.sort_by_key(|task| (task.metadata.creation_timestamp.clone(), key_of(task.as_ref())));
         for task in waiting {
-            self.queues.tasks.push(key_of(task.as_ref()));
+            match wishes::waits_with(&task) {
+                Some(request) => self.queues.requests.push(request),
+                None => self.queues.tasks.push(key_of(task.as_ref())),
+            }
         }
     }
 
@@ -276,6 +279,10 @@ impl Wiring {
         }
         self.cache.task_changed(&key_of(object.as_ref()));
         self.queues.tasks.push(key_of(object.as_ref()));
+        if let Some(of) = &object.spec.run_task {
+            let request = Key::new(object.namespace().unwrap_or_default(), &of.name);
+            self.queues.requests.push(request);
+        }
         self.queues.clusters.push_named(&object.spec.cluster);
         let ended = |task: &Task| {
             task.status
@@ -309,6 +316,22 @@ impl Wiring {
         self.neighbours(change);
     }
 
+    /// What is decided on a request is decided on its tasks.
+    pub(super) fn request(&self, change: &Change<RunTask>) {
+        let object = change.object();
+        self.cache.request_changed(&key_of(object.as_ref()));
+        self.queues.requests.push(key_of(object.as_ref()));
+        let tasks = match change {
+            Change::Put(Some(old), new) if wishes::request(old) == wishes::request(new) => return,
+            Change::Put(..) => self.cache.tasks.group(""),
+            Change::Removed(_) => self.cache.tasks.all(),
+        };
+        let of = |task: &Task| task.spec.run_task.as_ref().map(|of| &of.uid) == object.metadata.uid.as_ref();
+        for task in tasks.iter().filter(|task| of(task)) {
+            self.queues.tasks.push(key_of(task.as_ref()));
+        }
+    }
+
     /// A budget of ours that somebody changed or deleted is put right.
     pub(super) fn budget(&self, change: &Change<PodDisruptionBudget>) {
         if let Some(task) = hold::concerned(&self.cache, change) {
@@ -322,29 +345,6 @@ impl Wiring {
                 .push(Key::new(budget.namespace().unwrap_or_default(), service));
         }
     }
-}
-
-/// Whether two versions of a Node differ in nothing but heartbeats.
-fn same_node(old: &Node, new: &Node) -> bool {
-    let read = |node: &Node| {
-        let status = node.status.as_ref();
-        let ready: Vec<_> = status
-            .iter()
-            .flat_map(|s| s.conditions.iter().flatten())
-            .filter(|c| c.type_ == "Ready")
-            .map(|c| c.status.clone())
-            .collect();
-        let allocatable = status.and_then(|s| s.allocatable.clone());
-        let version = status
-            .and_then(|s| s.node_info.as_ref())
-            .map(|i| i.kubelet_version.clone());
-        let leaving = node.metadata.deletion_timestamp.is_some();
-        (ready, allocatable, version, leaving, node.uid())
-    };
-    old.spec == new.spec
-        && old.labels() == new.labels()
-        && old.annotations() == new.annotations()
-        && read(old) == read(new)
 }
 
 #[cfg(test)]

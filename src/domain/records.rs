@@ -253,6 +253,33 @@ pub struct ServiceRef {
     pub deployment: Option<String>,
 }
 
+/// What becomes of a request for several tasks that not all have a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Commit {
+    /// Those that have a place run; for the others there are the reasons, as from ECS. (RUN-2)
+    #[default]
+    Partial,
+    /// None runs before all have their share of an instance.
+    AllOrNothing,
+}
+
+/// The request that a task was made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunTaskRef {
+    /// Name of the RunTask.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Which attempt of the request the task is of: 1 for the first.
+    pub attempt: u32,
+    /// Whether it waits for the others.
+    #[serde(default)]
+    pub commit: Commit,
+}
+
 /// How many tasks a service has and where. (SVC-2)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]

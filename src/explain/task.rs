@@ -169,6 +169,9 @@ fn place_of(world: &World, task: &Task) -> String {
             format!("an instance, until {until:.0}: {}", unplaced.reason)
         }
         Some(Decision::Fail(unplaced)) => format!("its end: {}", unplaced.reason),
+        Some(Decision::Together) => {
+            "the other tasks of its RunTask: none runs before all have a place".to_owned()
+        }
     }
 }
 

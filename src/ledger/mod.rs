@@ -3,6 +3,7 @@
 //! - [`instance`]: reserve, release and describe: ContainerInstance status.
 //! - [`service`]: the planning write: EcsService status.
 //! - [`task`]: create, tombstone, authorise, stop and end Tasks.
+//! - [`request`]: the Tasks of a RunTask, and its status.
 //! - [`pod`]: create, relabel, delete and let go of Pods.
 //! - [`carried_over`]: stops that were decided on and not carried out.
 //! - [`commit`]: a whole plan in the order allocate, reserve, create, run.
@@ -15,6 +16,7 @@
     reason = "this module and its children are the writers"
 )]
 
+pub mod answer;
 pub mod bind;
 pub mod carried_over;
 pub mod commit;
@@ -29,6 +31,7 @@ pub mod outcome;
 pub mod patch;
 pub mod pod;
 pub mod progress;
+pub mod request;
 pub mod rules;
 pub mod service;
 pub mod task;

@@ -342,7 +342,7 @@ impl Ledger {
     }
 }
 
-fn task_labels(spec: &TaskSpec) -> BTreeMap<String, String> {
+pub(super) fn task_labels(spec: &TaskSpec) -> BTreeMap<String, String> {
     let mut found = BTreeMap::from([(labels::CLUSTER.to_owned(), spec.cluster.clone())]);
     if let Some(service) = &spec.service {
         found.insert(labels::SERVICE.to_owned(), service.name.clone());

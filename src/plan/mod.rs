@@ -22,6 +22,7 @@ mod quiesce;
 mod ranking;
 mod rejection;
 mod replica;
+pub mod request;
 pub mod run_task;
 mod scale_in;
 pub mod start_task;

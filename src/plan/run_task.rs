@@ -11,16 +11,17 @@ use super::fleet::{Fleet, Row};
 use super::permission::namespace_forbidden;
 use super::prospect::{Prospect, Verdict};
 use super::ranking::Ranking;
+use super::request::{Gate, gate};
 use super::start_task::undefined;
 use super::world::{Definition, Instance, Key, Rejection, RunOnce, Task, World};
 use super::{FAILURES_MAX, awaited, closest};
 use crate::domain::expr::Expression;
-use crate::domain::records::{InstanceStatus, PlacementFailure};
+use crate::domain::records::{InstanceStatus, PlacementFailure, Reservation};
 use crate::domain::resources::Resources;
 
 /// A task may be seen before what was created just before it, such as the rest of the same manifest: that it is not
 /// there is only believed of a task this old.
-const YOUNG: SignedDuration = SignedDuration::from_secs(5);
+pub const YOUNG: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where a task is to be bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub struct Unplaced {
 
 impl Unplaced {
     /// For a reason that is the same everywhere.
-    const fn for_all(reason: String) -> Self {
+    #[must_use]
+    pub const fn for_all(reason: String) -> Self {
         Self {
             reason,
             failures: Vec::new(),
@@ -65,6 +67,8 @@ pub enum Decision {
     Wait(Unplaced, Timestamp),
     /// It is STOPPED: nobody tries again. (RUN-2)
     Fail(Unplaced),
+    /// It waits for the other tasks of its request.
+    Together,
 }
 
 /// What is to be done with the task; `None` if it is bound, or should not run.
@@ -76,6 +80,11 @@ pub fn decide(world: &World, key: &Key) -> Option<Decision> {
     }
     let anything = RunOnce::default();
     let wish = task.run_once.as_deref().unwrap_or(&anything);
+    match gate(world, task, wish) {
+        Gate::Open => {}
+        Gate::Shut => return Some(Decision::Together),
+        Gate::Over(reason) => return Some(Decision::Fail(Unplaced::for_all(reason))),
+    }
     Some(match place(world, task, wish) {
         Ok(place) => Decision::Bind(place),
         Err(Obstacle::Lasting(reason)) => Decision::Fail(Unplaced::for_all(reason)),
@@ -99,7 +108,7 @@ pub fn seen_all_at(task: &Task) -> Timestamp {
 }
 
 /// What keeps a task from being placed.
-enum Obstacle {
+pub(super) enum Obstacle {
     /// Nothing that happens outside the task takes it away.
     Lasting(String),
     /// It may go by itself.
@@ -165,7 +174,8 @@ pub(super) fn prospect(world: &World, key: &Key) -> Result<Prospect, String> {
     })
 }
 
-fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> {
+/// Where the task is to be bound, or is to get its share.
+pub(super) fn place(world: &World, task: &Task, wish: &RunOnce) -> Result<Place, Obstacle> {
     let run = begin(world, task, wish)?;
     match run.held() {
         Some(held) => held,
@@ -227,11 +237,11 @@ fn readable<E: ToString>(constraints: &Result<Vec<Expression>, E>) -> Result<&[E
 }
 
 /// The share that a task has though it is not bound, and where.
-fn share<'w>(world: &'w World, task: &Task) -> Option<(&'w Instance, &'w Resources)> {
+pub(super) fn share<'w>(world: &'w World, task: &Task) -> Option<(&'w Instance, &'w Reservation)> {
     let uid = Some(task.uid.as_str());
     world.instances.values().find_map(|instance| {
         let entry = instance.reservation(&task.key)?;
-        (entry.uid.as_deref() == uid).then_some((instance.as_ref(), &entry.amounts))
+        (entry.uid.as_deref() == uid).then_some((instance.as_ref(), entry))
     })
 }
 
@@ -259,8 +269,8 @@ impl Run<'_> {
     /// The share that somebody reserved for this very task before. What its definition asks for may have changed since,
     /// if it names a bare family; then the share is not what it takes.
     fn held(&self) -> Option<Result<Place, Obstacle>> {
-        let (instance, amounts) = share(self.world, self.task)?;
-        Some(if amounts == self.demand {
+        let (instance, entry) = share(self.world, self.task)?;
+        Some(if entry.amounts == *self.demand {
             Ok(self.place(instance, true))
         } else {
             Err(Obstacle::Lasting(format!(

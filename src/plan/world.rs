@@ -21,6 +21,7 @@ use crate::domain::records::{
 use crate::domain::resources::Resources;
 
 pub use super::rejection::Rejection;
+pub use super::request::{Request, RunOnce};
 pub use snapshot::{Kept, World};
 
 /// Namespace and name of an object.
@@ -253,30 +254,6 @@ pub struct HeldUp {
     pub container: String,
     /// Why, as the node says. (TASK-14)
     pub reason: String,
-}
-
-/// What whoever made a task asks of the place where it runs. (RUN-1)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunOnce {
-    /// Constraints of the call, or the first that cannot be read.
-    pub constraints: Result<Vec<Expression>, ParseError>,
-    /// distinctInstance is asked. (CONS-4)
-    pub distinct_instance: bool,
-    /// Strategies in order. (STRAT-7)
-    pub strategies: Vec<Strategy>,
-    /// Until when it waits for a place.
-    pub queue_until: Option<Timestamp>,
-}
-
-impl Default for RunOnce {
-    fn default() -> Self {
-        Self {
-            constraints: Ok(Vec::new()),
-            distinct_instance: false,
-            strategies: Vec::new(),
-            queue_until: None,
-        }
-    }
 }
 
 /// A task.

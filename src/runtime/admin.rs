@@ -98,6 +98,7 @@ async fn metrics_text(State(admin): State<Admin>) -> impl IntoResponse {
         ("TaskDefinition", cache.definitions.len()),
         ("EcsService", cache.services.len()),
         ("Task", cache.tasks.len()),
+        ("RunTask", cache.requests.len()),
     ] {
         admin.metrics.objects(kind, count);
     }

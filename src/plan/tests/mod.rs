@@ -21,6 +21,7 @@ mod properties;
 mod protection;
 mod quiesce;
 mod replica;
+mod request;
 mod rolling;
 mod run_task;
 mod shares;

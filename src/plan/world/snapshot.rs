@@ -11,7 +11,7 @@ use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
 
 use super::index::{ByKey, enter, leave};
-use super::{Cluster, Definition, Instance, Key, Service, Task};
+use super::{Cluster, Definition, Instance, Key, Request, Service, Task};
 use crate::domain::records::SchedulingStrategy;
 use crate::plan::eligibility::{Claim, claims_now};
 use crate::plan::fleet::{Fleet, Row};
@@ -51,6 +51,8 @@ pub struct World {
     pub overridden: OrdMap<Key, Option<Arc<Definition>>>,
     /// EcsServices.
     pub services: Kept<OrdMap<Key, Arc<Service>>>,
+    /// RunTasks.
+    pub requests: OrdMap<Key, Arc<Request>>,
     tasks: OrdMap<Key, Arc<Task>>,
     derived: Derived,
 }
@@ -86,6 +88,7 @@ impl Default for World {
             definitions: Kept(OrdMap::new()),
             overridden: OrdMap::new(),
             services: Kept(OrdMap::new()),
+            requests: OrdMap::new(),
             tasks: OrdMap::new(),
             derived: Derived::default(),
         }
@@ -103,6 +106,7 @@ impl Clone for World {
             services: Kept(self.services.clone()),
             tasks: self.tasks.clone(),
             derived: self.derived.clone(),
+            requests: self.requests.clone(),
             ..*self
         }
     }
