@@ -11,10 +11,12 @@ mod news;
 pub mod node;
 mod protection;
 pub mod queue;
+mod queued;
 mod run_once;
 pub mod service;
 mod start;
 pub mod task;
+mod waiting;
 mod wiring;
 
 use std::sync::Arc;

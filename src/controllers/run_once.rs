@@ -77,7 +77,12 @@ pub(super) async fn place(context: &Context, task: &Task) -> Result<Action, Erro
 }
 
 /// Binds the task to the instance where its share is, and makes its Pod.
-async fn bind(context: &Context, task: &Task, place: &Place, share_seen: Instant) -> Result<Action, Error> {
+pub(super) async fn bind(
+    context: &Context,
+    task: &Task,
+    place: &Place,
+    share_seen: Instant,
+) -> Result<Action, Error> {
     let key = key_of(task);
     hold::ensure(context, &key.namespace, build::held(task)).await?;
     let outcome = context.ledger.bind(task, place, share_seen).await;

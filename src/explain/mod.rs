@@ -14,5 +14,6 @@ pub mod task;
 mod tests;
 pub mod text;
 pub mod text_preview;
+mod unqueued;
 
 pub use picture::Picture;

@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod patch;
 pub mod pod;
 pub mod progress;
+pub mod queue;
 pub mod rules;
 pub mod service;
 pub mod task;

@@ -88,6 +88,25 @@ impl Ledger {
         }
     }
 
+    /// Creates a Task of a service that nobody has bound. One of that name that exists already is as good: it is that task,
+    /// or the id has ended.
+    pub(super) async fn create_unbound(&self, key: &Key, spec: TaskSpec) {
+        let mut task = Task::new(&key.name, spec);
+        task.metadata.namespace = Some(key.namespace.clone());
+        task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
+        task.metadata.labels = Some(task_labels(&task.spec));
+        let api = self.tasks(&key.namespace);
+        match self.send("task", api.create(&post(), &task)).await {
+            Outcome::Applied(created) => {
+                info!(task = %key, group = created.spec.group, "waits for stopping tasks");
+                self.cache.learn_task(created);
+            }
+            Outcome::Exists => drop(self.read_task(key).await),
+            Outcome::Refused(text) => warn!(task = %key, %text, "the API server refused the Task"),
+            Outcome::Stale | Outcome::Gone | Outcome::Unknown(_) => {}
+        }
+    }
+
     /// Takes the place of a Task that can't be found, so that a late create of it fails. While the API server shows a
     /// Pod of such a task that has not ended, nothing is given up: `Stale`. (F1)
     pub async fn tombstone(

@@ -2,7 +2,8 @@
 //!
 //! Filters first (status, attributes, constraints, resources), then the strategies; what remains equal is drawn.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,16 +15,28 @@ use super::eligibility::{
     Claim, check_distinct, check_refused, check_resources, check_rules, check_status, claims, withheld_by,
 };
 use super::members::Member;
+use super::optimistic::{Optimistic, promised};
 use super::prospect::Verdict;
 use super::ranking::{Board, Ranking};
+use super::timeline::{Timeline, stopping_on};
 use super::world::{Instance, Rejection, Service, World};
-use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
+use crate::domain::records::{InstanceStatus, QUEUE_MAX, QueueEntry, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
 
 /// An instance with the room for a task, or why it is out.
 struct Slot {
     instance: Arc<Instance>,
     verdict: Result<Resources, Rejection>,
+}
+
+/// An instance where a task may wait behind stopping ones.
+struct Wait {
+    row: usize,
+    instance: Arc<Instance>,
+    /// What is not promised to others there.
+    room: Resources,
+    /// When the task is expected to start.
+    at: Timestamp,
 }
 
 /// Places tasks of one service in a working copy of the world.
@@ -33,6 +46,11 @@ pub(super) struct Placer<'a> {
     claims: Vec<Claim>,
     recipe: Recipe<'a>,
     board: Board,
+    /// The same criteria for instances that have no row with room.
+    ranking: Ranking,
+    /// Whether tasks wait behind stopping ones.
+    optimistic: Optimistic,
+    waits: OnceCell<BTreeMap<usize, Wait>>,
     /// Instances of the cluster, sorted by name; the rows of the board.
     slots: Vec<Slot>,
     /// Instances where a task of the service failed.
@@ -63,6 +81,12 @@ impl<'a> Placer<'a> {
                 &ranking,
                 &instances.iter().map(|instance| &***instance).collect::<Vec<_>>(),
             ),
+            ranking,
+            optimistic: world
+                .clusters
+                .get(&service.cluster)
+                .map_or(Optimistic::Off, |c| c.optimistic),
+            waits: OnceCell::new(),
             slots: Vec::with_capacity(instances.len()),
             failed: failed.into_iter().map(ToOwned::to_owned).collect(),
             placed: 0,
@@ -106,14 +130,120 @@ impl<'a> Placer<'a> {
         let mut instance = Instance::clone(&self.slots.get(row)?.instance);
         self.placed = self.placed.saturating_add(1);
         instance.reservations.push(self.entry());
+        Some(self.taken(row, instance))
+    }
+
+    /// The instance of a row has one task of the service more.
+    fn taken(&mut self, row: usize, instance: Instance) -> String {
         self.board.add(row);
+        self.ranking.add(&instance, 1);
         let (name, instance) = (instance.name.clone(), Arc::new(instance));
         self.world.instances.insert(name.clone(), Arc::clone(&instance));
         let slot = self.judge(row, instance);
+        let wait = self.waits.get().and_then(|_| self.wait(row, &slot));
+        if let Some(waits) = self.waits.get_mut() {
+            waits.remove(&row);
+            waits.extend(wait.map(|wait| (row, wait)));
+        }
         if let Some(place) = self.slots.get_mut(row) {
             *place = slot;
         }
-        Some(name)
+        name
+    }
+
+    /// As [`Self::place`]; where no instance has room, one where the task may wait behind stopping ones, and until when.
+    /// Room that is free comes first. (OPT-1, OPT-5)
+    pub(super) fn place_or_queue(&mut self, id: &str) -> Option<(String, Option<Timestamp>)> {
+        if let Some(instance) = self.place(id) {
+            return Some((instance, None));
+        }
+        let (instance, at) = self.queue(id)?;
+        Some((instance, Some(at)))
+    }
+
+    /// Chooses an instance where the task `id` may wait behind stopping ones, and takes its turn there: with `on` as the
+    /// strategies say, with `smart` the one where it starts first, if that is soon enough. (OPT-1, OPT-5)
+    pub(super) fn queue(&mut self, id: &str) -> Option<(String, Timestamp)> {
+        let draw = draws(self.world.seed, &[&self.service.uid, id]);
+        let waits = self.waits().values();
+        let best = if let Optimistic::Smart(bound) = self.optimistic {
+            let latest = self.world.now.checked_add(bound).unwrap_or(Timestamp::MAX);
+            let soon = waits.filter(|wait| wait.at <= latest);
+            soon.min_by_key(|wait| (wait.at, draw(&wait.instance.name)))
+        } else {
+            let waits = waits.collect();
+            let name = |wait: &&Wait| draw(&wait.instance.name);
+            self.ranking
+                .best(waits, |wait| (&wait.instance, &wait.room), name)
+        };
+        let (row, at, mut instance) = best.map(|w| (w.row, w.at, Instance::clone(&w.instance)))?;
+        self.placed = self.placed.saturating_add(1);
+        let Reservation {
+            namespace,
+            task,
+            service,
+            amounts,
+            since,
+            ..
+        } = self.entry();
+        let uid = String::new();
+        instance.queue.push(QueueEntry {
+            namespace,
+            task,
+            uid,
+            service,
+            amounts,
+            since,
+        });
+        Some((self.taken(row, instance), at))
+    }
+
+    /// When the next task may wait behind stopping ones, if time alone makes it so. (OPT-5)
+    pub(super) fn queueable_at(&self) -> Option<Timestamp> {
+        let Optimistic::Smart(bound) = self.optimistic else {
+            return None;
+        };
+        let times = self
+            .waits()
+            .values()
+            .filter_map(|wait| wait.at.checked_sub(bound).ok());
+        times.min()
+    }
+
+    /// Where the next task could wait, by row.
+    fn waits(&self) -> &BTreeMap<usize, Wait> {
+        let rows = || self.slots.iter().enumerate();
+        let all = || rows().filter_map(|(row, slot)| self.wait(row, slot));
+        self.waits.get_or_init(|| match self.optimistic {
+            Optimistic::Off => BTreeMap::new(),
+            Optimistic::On | Optimistic::Smart(_) => all().map(|wait| (wait.row, wait)).collect(),
+        })
+    }
+
+    /// What waiting on the instance is to the next task, if it only lacks room there which stopping tasks give back: all
+    /// that waits fits when they have ended. (OPT-1)
+    fn wait(&self, row: usize, slot: &Slot) -> Option<Wait> {
+        let instance = &slot.instance;
+        let only_room = slot.verdict.as_ref().is_err_and(Rejection::lacks_resources);
+        if !only_room
+            || instance.queue.len() >= QUEUE_MAX
+            || stopping_on(&self.world, instance).next().is_none()
+        {
+            return None;
+        }
+        let held_back = withheld_by(&self.world, instance, &self.claims);
+        let timeline = Timeline::of(&self.world, instance, held_back);
+        let room = timeline.unpromised();
+        if room.lack_for(self.recipe.demand).is_some() {
+            return None;
+        }
+        let (at, _) = timeline.earliest(instance.queue.len(), self.recipe.demand)?;
+        Some(Wait {
+            row,
+            instance: Arc::clone(instance),
+            room,
+            at,
+        })
     }
 
     /// When instances where a task of the service just failed to start are tried again.
@@ -163,7 +293,8 @@ impl<'a> Placer<'a> {
             return Err(rejection);
         }
         let held_back = withheld_by(world, instance, &self.claims);
-        let room = instance.remaining().remaining(&held_back);
+        let kept = promised(world, instance);
+        let room = instance.remaining().remaining(&held_back).remaining(&kept);
         match check_resources(instance, &room, recipe.demand) {
             Some(rejection) => Err(rejection),
             None => Ok(room),

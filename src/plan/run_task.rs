@@ -9,6 +9,7 @@ use super::deployment::CONSTRAINTS_MAX;
 use super::eligibility::{
     Claim, check_resources, check_rules, check_status, claims, not_distinct, withheld_by,
 };
+use super::optimistic::promised;
 use super::permission::namespace_forbidden;
 use super::prospect::{Prospect, Verdict};
 use super::ranking::Ranking;
@@ -72,7 +73,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(world: &World, key: &Key) -> Option<Decision> {
     let task = world.task(key)?;
-    if !task.wanted() || task.instance.is_some() {
+    if !task.wanted() || task.instance.is_some() || task.service.is_some() {
         return None;
     }
     let anything = RunOnce::default();
@@ -294,7 +295,8 @@ impl Run<'_> {
             return Err(rejection);
         }
         let held_back = withheld_by(self.world, instance, &self.claims);
-        let room = instance.remaining().remaining(&held_back);
+        let kept = promised(self.world, instance);
+        let room = instance.remaining().remaining(&held_back).remaining(&kept);
         match check_resources(instance, &room, self.demand) {
             Some(rejection) => Err(rejection),
             None => Ok(room),

@@ -14,6 +14,7 @@ mod deployment;
 mod drain;
 mod health;
 mod namespaces;
+mod optimistic;
 mod permission;
 mod placement;
 mod properties;
