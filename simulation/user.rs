@@ -36,6 +36,8 @@ pub(crate) struct User {
     rng: StdRng,
     next_node: usize,
     habits: Habits,
+    /// The cluster's optimisticPlacement.
+    placement: &'static str,
 }
 
 /// What a user does, as often as it stands here.
@@ -102,6 +104,11 @@ impl User {
             network,
             rng: StdRng::seed_from_u64(seed),
             next_node: NODES,
+            placement: match seed % 4 {
+                2 => "on",
+                3 => "smart",
+                _ => "off",
+            },
         }
     }
 
@@ -113,7 +120,8 @@ impl User {
                 &json!({ "metadata": { "name": namespace } }),
             );
         }
-        let cluster = json!({ "metadata": { "name": "default" }, "spec": { "healthyAfterSeconds": 1 } });
+        let cluster = json!({ "metadata": { "name": "default" }, "spec": {
+            "healthyAfterSeconds": 1, "optimisticPlacement": self.placement } });
         self.create(&format!("{GROUP}/ecsclusters"), &cluster);
         for node in 0..NODES {
             self.node(&format!("n{node}"));

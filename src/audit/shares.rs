@@ -104,6 +104,10 @@ pub(super) fn judge(
             );
         }
     }
+    for task in in_both(after) {
+        let sentence = format!("{task} has a share and stands in the queue: what waits takes no room");
+        say(Invariant::I1, sentence);
+    }
     if added.is_empty() {
         return;
     }
@@ -131,6 +135,16 @@ pub(super) fn judge(
     }
     let count = u64::try_from(added.len()).unwrap_or(u64::MAX);
     report.figures.reservations = report.figures.reservations.saturating_add(count);
+}
+
+/// Tasks of which an instance holds a share and that wait for one there too. (OPT-1)
+fn in_both(object: &ContainerInstance) -> Vec<String> {
+    let queue = object.status.iter().flat_map(|s| &s.queue);
+    let tasks = queue.map(|entry| Key::new(&entry.namespace, &entry.task));
+    tasks
+        .filter(|task| holds(object, task))
+        .map(|task| shown(&task))
+        .collect()
 }
 
 /// Why an entry should not have gone, if so.
