@@ -291,7 +291,11 @@ impl Pass<'_> {
         let given_out = self.members.iter().filter(|m| m.task.is_none()).count();
         let room = STARTS_MAX.saturating_sub(given_out);
         ids.extend((0..missing).map(|_| None).take(room));
-        if ids.is_empty() {
+        // tasks that nobody has bound and that wait nowhere: they are placed one by one, and here it is said why not
+        let lost = self.heaps.good.iter().any(|m| {
+            m.phase == Phase::Unplaced && m.task.is_some() && !stopping.contains(m.key.name.as_str())
+        });
+        if ids.is_empty() && !lost {
             return;
         }
         let staying = self
@@ -315,6 +319,9 @@ impl Pass<'_> {
                 demand: recipe.demand.clone(),
                 availability_zone: None,
             });
+        }
+        if lost && self.plan.failures.is_empty() && placer.place(&version).is_none() {
+            self.explain(&placer);
         }
     }
 

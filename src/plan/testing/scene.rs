@@ -438,6 +438,7 @@ impl Scene {
         self.commit(name, &plan);
         self.create_tasks();
         self.carry_out_marks();
+        self.look_at_queued();
         self.run_tasks();
         self.end_tasks();
         plan
