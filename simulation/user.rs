@@ -127,7 +127,8 @@ impl User {
             self.node(&format!("n{node}"));
         }
         for namespace in [MAIN, SIDE] {
-            for (revision, cpu) in [(1, 256), (2, 448)] {
+            let sizes = if self.crowded() { [384, 384] } else { [256, 448] };
+            for (revision, cpu) in (1..).zip(sizes) {
                 self.create(
                     &format!("{GROUP}/namespaces/{namespace}/taskdefinitions"),
                     &definition("web", revision, cpu),
@@ -138,9 +139,15 @@ impl User {
             self.replica(MAIN, name, count);
         }
         self.daemon();
-        if self.rng.random_bool(0.5) {
+        // in a crowded cluster there would be no room for it in the end
+        if self.rng.random_bool(0.5) && !self.crowded() {
             self.replica(SIDE, "blue", 2);
         }
+    }
+
+    /// Whether there is so little room that tasks wait behind stopping ones: a rollout or a drain is enough. (OPT-1)
+    fn crowded(&self) -> bool {
+        self.placement != "off"
     }
 
     fn replica(&self, namespace: &str, name: &str, count: i64) {
@@ -157,7 +164,8 @@ impl User {
 
     /// A machine joins.
     fn node(&self, name: &str) {
-        let resources = json!({ "cpu": "2", "memory": "4Gi", "pods": "20" });
+        let cpu = if self.crowded() { "1200m" } else { "2" };
+        let resources = json!({ "cpu": cpu, "memory": "4Gi", "pods": "20" });
         let node = json!({
             "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } },
             "spec": { "providerID": format!("simulated:///{name}") },

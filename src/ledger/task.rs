@@ -375,8 +375,9 @@ pub fn stopped_status(task: &Task, now: Timestamp) -> TaskStatus {
     let mut status = task.status.clone().unwrap_or_default();
     status.last_status = LastStatus::Stopped;
     status.observed_generation = task.metadata.generation;
-    // protection ends with the task (PROT-6)
+    // protection ends with the task (PROT-6), and it waits no more
     status.protected_until = None;
+    status.queued = None;
     status.stopped_at.get_or_insert_with(|| now.to_string());
     if status.stop_code.is_none() {
         status.stop_code = task.spec.stop_code;

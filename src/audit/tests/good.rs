@@ -93,6 +93,7 @@ fn odd() -> Vec<Case> {
             s.tell("t1", SCALING);
             s.unbound("t2");
             s.queue("n1", "t2", "");
+            s.phase("t1-pod", "Succeeded");
             s.last("t1", "STOPPED");
             let share = s.entry("t2", "", &cpu(100));
             s.edit(Kind::ContainerInstance, "n1", |o| {
