@@ -239,12 +239,16 @@ impl Stage<'_> {
 
     /// Binds a run-once task, if it has a place now; nobody's patience ends in a rehearsal. (RUN-1)
     fn bind(&mut self, key: &Key) -> bool {
-        let place = match (
-            run_task::decide(&self.world, key),
-            queued::decide(&self.world, key),
-        ) {
-            (Some(Decision::Bind(place)), _) | (_, Some(queued::Decision::Bind(place))) => place,
-            _ => return false,
+        let once = match run_task::decide(&self.world, key) {
+            Some(Decision::Bind(place)) => Some(place),
+            _ => None,
+        };
+        let of_service = || match queued::decide(&self.world, key) {
+            Some(queued::Decision::Bind(place)) => Some(place),
+            _ => None,
+        };
+        let Some(place) = once.or_else(of_service) else {
+            return false;
         };
         let Some(mut task) = self.world.task(key).map(|t| t.as_ref().clone()) else {
             return false;

@@ -309,9 +309,10 @@ pub(super) fn finish(
         deployment.running_count = i64::from(running);
         deployment.pending_count = i64::from(pending);
     }
-    let progress = match turned {
-        true => Progress::Open,
-        false => success::progress(world, service, plan, members, arrived),
+    let progress = if turned {
+        Progress::Open
+    } else {
+        success::progress(world, service, plan, members, arrived)
     };
     complete(world, plan, members, progress);
     let baking = match progress {

@@ -206,7 +206,7 @@ impl Scene {
         let mut entry = self.entry(task, service, &cpu(100));
         entry["uid"] = self.get(Kind::Task, task)["metadata"]["uid"].clone();
         self.edit(Kind::ContainerInstance, instance, |o| {
-            o["status"]["queue"] = json!([entry])
+            o["status"]["queue"] = json!([entry]);
         });
     }
 

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::scene::*;
+use crate::controllers::queue::Action;
 
 /// A process that knows a cluster with `on` or `smart`, n1 full with t8 and t9, of which t9 is stopping.
 fn begin_with(mode: &str) -> (Scene, super::script::Server) {
@@ -106,7 +107,7 @@ async fn what_has_to_wait_is_made_without_an_instance_and_authorises_nobody_opt_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiting_task_gets_its_place_in_the_queue_and_says_so_opt_1() {
+async fn a_waiting_task_gets_its_place_in_the_queue_and_says_so_opt_1_hrm_15() {
     let (scene, mut server) = begin_with("on");
     scene.knows_service(&service_under_way(20));
     scene.knows_task(&waiting(12));
@@ -129,7 +130,8 @@ async fn a_waiting_task_gets_its_place_in_the_queue_and_says_so_opt_1() {
         asked.is(&after);
         server.hears_nothing().await;
     });
-    looked.unwrap();
+    let wake = Action::requeue(std::time::Duration::from_secs(30));
+    assert_eq!(looked.unwrap(), wake, "HRM-15: whatever wakes it before");
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ pub(super) fn tenant(scene: &mut Scene, id: &str, on: &str, amounts: Resources) 
 pub(super) fn stops(scene: &mut Scene, id: &str) {
     let now = scene.world.now;
     scene.edit_task(id, |t| {
-        (t.desired, t.last, t.stopping_at) = (DesiredStatus::Stopped, LastStatus::Stopping, Some(now))
+        (t.desired, t.last, t.stopping_at) = (DesiredStatus::Stopped, LastStatus::Stopping, Some(now));
     });
 }
 
