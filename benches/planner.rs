@@ -16,7 +16,6 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -149,12 +148,12 @@ fn fleet(instances: usize) -> World {
         daemon_namespaces: None,
         optimistic: Optimistic::Off,
     };
-    world.clusters.insert(cluster.name.clone(), Arc::new(cluster));
+    world.set_clusters([cluster], []);
     for one in (0..instances).map(instance) {
-        world.instances.insert(one.name.clone(), Arc::new(one));
+        world.put_instance(one);
     }
     for one in [definition("web", 256, 1024), definition(AGENT, 128, 256)] {
-        world.definitions.insert(one.key.clone(), Arc::new(one));
+        world.put_definition(one);
     }
     let replicas = (0..instances * TASKS_PER_INSTANCE / TASKS_PER_SERVICE).map(|number| {
         let strategies = if number % 2 == 0 {
@@ -168,19 +167,20 @@ fn fleet(instances: usize) -> World {
         service(&format!("s-{number:04}"), "web:1", strategies)
     });
     for one in std::iter::once(service(AGENT, "agent:1", Vec::new())).chain(replicas) {
-        world.services.insert(one.key.clone(), Arc::new(one));
+        world.put_service(one);
     }
     world
 }
 
 /// Puts into the world what a plan decides, as if every write succeeded and every task ran for a while.
 fn carry_out(world: &mut World, key: &Key, plan: &ServicePlan) {
-    let Some(service) = world.services.get_mut(key).map(Arc::make_mut) else {
+    world.edit_service(key, |service| {
+        service.deployments.clone_from(&plan.deployments);
+        service.history.clone_from(&plan.history);
+    });
+    let Some(service) = world.services.get(key).cloned() else {
         return;
     };
-    service.deployments.clone_from(&plan.deployments);
-    service.history.clone_from(&plan.history);
-    let service = service.clone();
     for start in &plan.start {
         world.task_version += 1;
         let id = format!("{:032x}", world.task_version);
@@ -190,7 +190,7 @@ fn carry_out(world: &mut World, key: &Key, plan: &ServicePlan) {
             daemon: service.strategy == SchedulingStrategy::Daemon,
             deployment: Some(start.deployment.clone()),
         };
-        if let Some(instance) = world.instances.get_mut(&start.instance).map(Arc::make_mut) {
+        world.edit_instance(&start.instance, |instance| {
             instance.reservations.push(Reservation {
                 namespace: key.namespace.clone(),
                 task: id.clone(),
@@ -200,7 +200,7 @@ fn carry_out(world: &mut World, key: &Key, plan: &ServicePlan) {
                 since: String::new(),
                 restored: false,
             });
-        }
+        });
         world.put_task(Task {
             uid: format!("uid-{id}"),
             key: Key::new(&key.namespace, id),
@@ -263,14 +263,11 @@ fn one_stopped(full: &World) -> (World, Key) {
     let owner = task.service.as_ref().map(|of| key(&of.name));
     task.last = LastStatus::Stopped;
     task.stopped_at = Some(world.now);
-    if let Some(on) = task
-        .instance
-        .as_ref()
-        .and_then(|name| world.instances.get_mut(name))
-    {
-        Arc::make_mut(on)
-            .reservations
-            .retain(|entry| !entry.is_for(NAMESPACE, &task.key.name));
+    if let Some(on) = &task.instance {
+        world.edit_instance(on, |instance| {
+            let entries = &mut instance.reservations;
+            entries.retain(|entry| !entry.is_for(NAMESPACE, &task.key.name));
+        });
     }
     world.put_task(task);
     (world, owner.unwrap_or_else(|| key(AGENT)))

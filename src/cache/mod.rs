@@ -103,27 +103,17 @@ impl Cache {
         let leaving = namespaces
             .iter()
             .filter(|ns| ns.metadata.deletion_timestamp.is_some());
-        let leaving = leaving.map(|ns| ns.name_any()).collect();
-        self.edit(|world| {
-            world.leaving_namespaces = leaving;
-            world.clusters = clusters
-                .iter()
-                .map(|c| convert::cluster(c, &namespaces))
-                .map(|c| (c.name.clone(), Arc::new(c)))
-                .collect();
-        });
+        let leaving = leaving.map(|ns| ns.name_any());
+        let clusters = clusters.iter().map(|c| convert::cluster(c, &namespaces));
+        self.edit(|world| world.set_clusters(clusters, leaving));
     }
 
     /// Keeps the world in step with a ContainerInstance. Like its siblings it reads the store under the world's lock,
     /// so that of two changes that race the later one stands.
     pub fn instance_changed(&self, key: &Key) {
         self.edit(|world| match self.instances.get(key) {
-            Some(object) => drop(
-                world
-                    .instances
-                    .insert(key.name.clone(), Arc::new(convert::instance(&object))),
-            ),
-            None => drop(world.instances.remove(&key.name)),
+            Some(object) => world.put_instance(convert::instance(&object)),
+            None => world.remove_instance(&key.name),
         });
     }
 
@@ -131,12 +121,8 @@ impl Cache {
     pub fn definition_changed(&self, key: &Key) {
         self.edit(|world| {
             match self.definitions.get(key) {
-                Some(object) => drop(
-                    world
-                        .definitions
-                        .insert(key.clone(), Arc::new(convert::definition(&object))),
-                ),
-                None => drop(world.definitions.remove(key)),
+                Some(object) => world.put_definition(convert::definition(&object)),
+                None => world.remove_definition(key),
             }
             // any of them may run it, by its name or as the newest of its family
             let overriding: Vec<Key> = world.overridden.keys().cloned().collect();
@@ -166,12 +152,8 @@ impl Cache {
     /// Keeps the world in step with an EcsService.
     pub fn service_changed(&self, key: &Key) {
         self.edit(|world| match self.services.get(key) {
-            Some(object) => drop(
-                world
-                    .services
-                    .insert(key.clone(), Arc::new(service::service(&object))),
-            ),
-            None => drop(world.services.remove(key)),
+            Some(object) => world.put_service(service::service(&object)),
+            None => world.remove_service(key),
         });
     }
 

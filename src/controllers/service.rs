@@ -251,7 +251,8 @@ fn give_up(context: &Context, world: &World, service: &Service) {
 /// Whether a deleted service may go: no task of it lives, its lists are empty, no share is left. (SVC-3)
 fn finished(world: &World, service: &Service, plan: &ServicePlan, given_up: &impl Fn(&Key) -> bool) -> bool {
     let held = || {
-        world.instances.values().flat_map(|i| &i.reservations).any(|r| {
+        let mut shares = world.holding(&service.uid).flat_map(|i| &i.reservations);
+        shares.any(|r| {
             r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
         })
     };

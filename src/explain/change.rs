@@ -239,9 +239,7 @@ fn may_end(entry: &Reservation, own: Option<&str>) -> bool {
 }
 
 fn edit_instance(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Instance)) {
-    if let Some(instance) = world.instances.get_mut(&subject.instance) {
-        edit(Arc::make_mut(instance));
-    }
+    world.edit_instance(&subject.instance, edit);
 }
 
 /// Expressions, or the first that can't be read.
@@ -251,9 +249,9 @@ type Rules = Result<Vec<Expression>, ParseError>;
 fn edit_asker(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut Rules, &mut bool)) {
     match &subject.of {
         Asker::Service(key) => {
-            if let Some(service) = world.services.get_mut(key).map(Arc::make_mut) {
+            world.edit_service(key, |service| {
                 edit(&mut service.constraints, &mut service.distinct_instance);
-            }
+            });
         }
         Asker::Task(key) => {
             let Some(mut task) = world.task(key).map(|task| Task::clone(task)) else {
@@ -272,12 +270,9 @@ fn edit_definition(world: &mut World, subject: &Subject, edit: impl FnOnce(&mut 
         Asker::Task(key) => world.overridden.get_mut(key).and_then(Option::as_mut),
         Asker::Service(_) => None,
     };
-    let definition = match overriding {
-        Some(definition) => Some(definition),
-        None => world.definitions.get_mut(&subject.definition),
-    };
-    if let Some(definition) = definition {
-        edit(Arc::make_mut(definition));
+    match overriding {
+        Some(definition) => edit(Arc::make_mut(definition)),
+        None => world.edit_definition(&subject.definition, edit),
     }
 }
 
@@ -345,9 +340,7 @@ fn end_group(world: &mut World, subject: &Subject, group: &str) {
     };
     let mut instance = Instance::clone(instance);
     instance.reservations.retain(|entry| !of_group(entry));
-    world
-        .instances
-        .insert(subject.instance.clone(), Arc::new(instance));
+    world.put_instance(instance);
 }
 
 /// Amounts as people say them: `512 CPU units, 1024 MiB, host port 8080/tcp`.

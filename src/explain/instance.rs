@@ -293,10 +293,7 @@ fn replica(world: &World, service: &Service, instance: &Instance) -> ReplicaLine
             return line(more, told);
         }
         more = more.saturating_add(1);
-        let Some(held) = small.instances.get_mut(&instance.name) else {
-            return line(more, hindered(instance, String::new()));
-        };
-        Arc::make_mut(held).reservations.push(Reservation {
+        let entry = Reservation {
             namespace: service.key.namespace.clone(),
             task: format!("#{more}"),
             uid: None,
@@ -309,7 +306,8 @@ fn replica(world: &World, service: &Service, instance: &Instance) -> ReplicaLine
             amounts: prospect.demand.clone(),
             since: String::new(),
             restored: false,
-        });
+        };
+        small.edit_instance(&instance.name, |held| held.reservations.push(entry));
     }
 }
 

@@ -464,17 +464,14 @@ impl Stage<'_> {
     }
 
     fn edit(&mut self, key: &Key, edit: impl FnOnce(&mut Service)) {
-        if let Some(service) = self.world.services.get_mut(key) {
-            let service = Arc::make_mut(service);
+        self.world.edit_service(key, |service| {
             edit(service);
             service.version = service.version.saturating_add(1);
-        }
+        });
     }
 
     fn edit_instance(&mut self, name: &str, edit: impl FnOnce(&mut Instance)) {
-        if let Some(instance) = self.world.instances.get_mut(name) {
-            edit(Arc::make_mut(instance));
-        }
+        self.world.edit_instance(name, edit);
     }
 }
 

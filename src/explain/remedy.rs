@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use serde::Serialize;
 
 use super::change::{Change, Subject};
@@ -54,9 +53,7 @@ pub fn alone(world: &World, subject: &Subject, deployments: &[Deployment]) -> Wo
     let mut small = around(world, &subject.instance);
     match &subject.of {
         Asker::Service(key) => {
-            if let Some(service) = small.services.get_mut(key) {
-                deployments.clone_into(&mut Arc::make_mut(service).deployments);
-            }
+            small.edit_service(key, |service| deployments.clone_into(&mut service.deployments));
         }
         Asker::Task(key) => {
             if let Some(task) = world.task(key) {
@@ -73,14 +70,9 @@ pub fn alone(world: &World, subject: &Subject, deployments: &[Deployment]) -> Wo
 /// The world with that one instance and its tasks, those included that have their share there and are bound to no instance.
 #[must_use]
 pub fn around(world: &World, instance: &str) -> World {
-    let mut small = World::default();
-    (small.now, small.seed, small.task_version) = (world.now, world.seed, world.task_version);
-    small.clusters = world.clusters.clone();
-    small.leaving_namespaces = world.leaving_namespaces.clone();
-    small.definitions = world.definitions.clone();
-    small.services = world.services.clone();
+    let mut small = world.without_instances();
     if let Some(found) = world.instances.get(instance) {
-        small.instances = OrdMap::unit(instance.to_owned(), Arc::clone(found));
+        small.put_instance(Arc::clone(found));
     }
     let entries = small.instances.get(instance).map(Arc::clone);
     let holding = entries.iter().flat_map(|i| &i.reservations);

@@ -13,7 +13,6 @@ mod tests;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -22,6 +21,7 @@ use crate::cli::explain::{ExplainArgs, Named, Output, PlanArgs, SourceArgs, What
 use crate::domain::records::InstanceStatus;
 use crate::explain::preview::Asked;
 use crate::explain::{instance, preview, service, task, text, text_preview};
+use crate::plan::world::Instance;
 use objects::Objects;
 
 /// Exit code of a plan that leaves tasks without a place, drains without an end, or no rest.
@@ -95,15 +95,13 @@ async fn plan_text(args: &PlanArgs) -> anyhow::Result<(String, bool)> {
     for wish in &args.add_instances {
         for instance in added::instances(&picture.world, wish)? {
             asked.added.insert(instance.name.clone());
-            let name = instance.name.clone();
-            picture.world.instances.insert(name, Arc::new(instance));
+            picture.world.put_instance(instance);
         }
     }
     for name in &args.drain {
         let name = names::instance(&picture, name)?;
-        if let Some(instance) = picture.world.instances.get_mut(&name) {
-            Arc::make_mut(instance).status = InstanceStatus::Draining;
-        }
+        let drain = |instance: &mut Instance| instance.status = InstanceStatus::Draining;
+        picture.world.edit_instance(&name, drain);
     }
     let found = preview::preview(&picture, &asked);
     let text = told(args.source.output, &found, || text_preview::preview(&found))?;

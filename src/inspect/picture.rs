@@ -1,7 +1,6 @@
 //! From objects to the picture that explanations are made from.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -61,13 +60,10 @@ fn assume_namespaces(world: &mut World, objects: &Objects, notes: &mut Vec<Strin
         return;
     }
     let mut assumed = false;
-    let clusters = world.clusters.iter().map(|(name, cluster)| {
-        let mut cluster = cluster.as_ref().clone();
+    world.edit_clusters(|cluster| {
         assumed |= cluster.allowed_namespaces.take().is_some();
         assumed |= cluster.daemon_namespaces.take().is_some();
-        (name.clone(), Arc::new(cluster))
     });
-    world.clusters = clusters.collect();
     if assumed {
         notes.push(
             "there are no namespaces in what was read: allowedNamespaces and daemonNamespaces are taken to select all"

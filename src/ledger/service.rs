@@ -78,7 +78,7 @@ fn reserved(world: &World, service: &Service, id: &str) -> bool {
 
 /// The tasks of the service that instances hold shares for.
 fn shares<'a>(world: &'a World, service: &'a Service) -> impl Iterator<Item = &'a str> {
-    let shares = world.instances.values().flat_map(|i| &i.reservations);
+    let shares = world.holding(&service.uid).flat_map(|i| &i.reservations);
     let own = shares.filter(|r| {
         r.namespace == service.key.namespace && r.service.as_ref().is_some_and(|s| s.uid == service.uid)
     });

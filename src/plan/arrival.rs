@@ -1,6 +1,6 @@
 //! Whether the daemons of an instance have arrived there.
 
-use super::eligibility::{claims, expected};
+use super::eligibility::expected;
 use super::world::{Instance, World};
 use crate::domain::records::{InstanceStatus, LastStatus};
 
@@ -8,12 +8,12 @@ use crate::domain::records::{InstanceStatus, LastStatus};
 /// that takes no tasks waits for none.
 #[must_use]
 pub fn daemons_run(world: &World, instance: &Instance) -> bool {
-    let claims = claims(world, &instance.cluster);
+    let claims = world.claims(&instance.cluster);
     instance.status == InstanceStatus::Active
         && instance.connected
         && expected(world, instance, &claims)
             .iter()
-            .all(|claim| runs(world, instance, &claim.service.uid))
+            .all(|claim| runs(world, instance, &claim.uid))
 }
 
 fn runs(world: &World, instance: &Instance, service: &str) -> bool {

@@ -3,17 +3,8 @@
 /// A number from the seed and the names of what is chosen among; the same on every machine and in every version.
 #[must_use]
 pub(super) fn draw(seed: u64, names: &[&str]) -> u64 {
-    finish(names.iter().fold(begin(seed), |hash, name| with(hash, name)))
-}
-
-/// Draws that have all but the last name in common: [`draw`] with that name at the end.
-pub(super) fn draws(seed: u64, names: &[&str]) -> impl Fn(&str) -> u64 + use<> {
-    let common = names.iter().fold(begin(seed), |hash, name| with(hash, name));
-    move |last| finish(with(common, last))
-}
-
-fn begin(seed: u64) -> u64 {
-    0xcbf2_9ce4_8422_2325 ^ seed
+    let begin = 0xcbf2_9ce4_8422_2325 ^ seed;
+    finish(names.iter().fold(begin, |hash, name| with(hash, name)))
 }
 
 /// FNV-1a over a name, closed by a byte that no UTF-8 text has.
@@ -33,13 +24,12 @@ fn finish(hash: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{draw, draws};
+    use super::draw;
 
     #[test]
     fn draws_are_repeatable_and_depend_on_seed_and_every_name() {
         assert_eq!(draw(1, &["a", "b"]), draw(1, &["a", "b"]));
         assert_ne!(draw(1, &["a", "b"]), draw(2, &["a", "b"]));
         assert_ne!(draw(1, &["ab", ""]), draw(1, &["a", "b"]));
-        assert_eq!(draws(1, &["a", "b"])("c"), draw(1, &["a", "b", "c"]));
     }
 }

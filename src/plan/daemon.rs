@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::backoff;
 use super::deployment::{self, Recipe};
-use super::eligibility::{check_refused, check_resources, check_rules, check_status};
+use super::eligibility::{check_refused, check_resources, check_rules, check_status, meets};
 use super::members::{Member, Phase, count, members};
 use super::prospect::Verdict;
 use super::quiesce::Going;
@@ -129,11 +129,35 @@ pub(super) fn due_on(world: &World, service: &Service, instance: &Instance) -> O
         recipe: deployment::recipe(world, service, &mut plan)?,
         may_place: deployment::may_place(world, service, &mut plan),
     };
-    if pass.occupied(instance) || pass.violation(instance).is_some() {
+    if occupied(world, service, instance) || pass.violation(instance).is_some() {
         return None;
     }
     pass.start(&mut plan, &mut Survey::default(), instance);
     plan.start.pop()
+}
+
+/// Whether an instance that takes tasks, as far as the service itself says one of its own, has none. As long as none is so
+/// nothing is to be started, and that is known without a plan.
+pub(super) fn lacking(world: &World, service: &Service) -> bool {
+    let (Some(fleet), Ok(constraints)) = (world.fleet(&service.cluster), &service.constraints) else {
+        return false;
+    };
+    let holders = world.holders(&service.uid);
+    let (namespace, own) = (&service.key.namespace, Some(service.uid.as_str()));
+    fleet.rows().filter(|row| row.open()).any(|row| {
+        let instance = row.instance();
+        !holders.is_some_and(|names| names.contains(&instance.name))
+            && !occupied(world, service, instance)
+            && meets(world, instance, namespace, own, constraints)
+    })
+}
+
+/// Whether a task of the service is on the instance or has its share there. (DAEMON-35)
+fn occupied(world: &World, service: &Service, instance: &Instance) -> bool {
+    let ours = |of: Option<&ServiceRef>| of.is_some_and(|s| s.uid == service.uid);
+    let mut tasks = world.tasks_on(&instance.name);
+    tasks.any(|task| task.alive() && ours(task.service.as_ref()))
+        || instance.reservations.iter().any(|r| ours(r.service.as_ref()))
 }
 
 /// What each instance of the service's cluster is to its next task; the plan has its deployments.
@@ -260,7 +284,7 @@ impl Pass<'_> {
 
     /// What the instance is to the next task: it takes tasks at all, belongs to the set, has room, refused none. (PLACE-3)
     fn verdict(&self, plan: &ServicePlan, instance: &Instance) -> Verdict {
-        if self.occupied(instance) {
+        if occupied(self.world, self.service, instance) {
             return Verdict::Taken;
         }
         let refused = || self.retried_at(plan, instance).map(|_| check_refused(instance));
@@ -269,14 +293,6 @@ impl Pass<'_> {
             .or_else(|| self.hindrance(instance))
             .or_else(refused)
             .map_or(Verdict::Fits, Verdict::Rejected)
-    }
-
-    /// Whether a task of the service is on the instance or has its share there. (DAEMON-35)
-    fn occupied(&self, instance: &Instance) -> bool {
-        let ours = |of: Option<&ServiceRef>| of.is_some_and(|s| s.uid == self.service.uid);
-        let mut tasks = self.world.tasks_on(&instance.name);
-        tasks.any(|task| task.alive() && ours(task.service.as_ref()))
-            || instance.reservations.iter().any(|r| ours(r.service.as_ref()))
     }
 
     /// Puts a task on an eligible instance that has none, if it can take one. (DAEMON-2, DAEMON-11, DAEMON-23)

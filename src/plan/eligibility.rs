@@ -9,13 +9,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deployment;
+use super::optimistic::promised;
 use super::permission::may_place;
 use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
 use crate::domain::expr::{Expression, InstanceView};
-use crate::domain::records::{
-    Deployment, InstanceStatus, LEDGER_VERSION, PlacementFailure, SchedulingStrategy,
-};
+use crate::domain::records::{Attribute, Deployment, InstanceStatus, LEDGER_VERSION, PlacementFailure};
 use crate::domain::resources::{HOST_PORTS_MAX, Lack, Resources};
 
 /// What an expression sees of an instance. (CQL-1)
@@ -161,7 +160,73 @@ pub fn check_status(instance: &Instance) -> Option<Rejection> {
     None
 }
 
+/// What of a task's rules an instance does not meet.
+enum Broken<'a> {
+    Attribute(&'a Attribute),
+    Constraint(&'a Expression),
+}
+
+fn broken<'a>(
+    world: &World,
+    instance: &Instance,
+    namespace: &str,
+    own: Option<&str>,
+    definition: &'a Definition,
+    constraints: &'a [Expression],
+) -> Option<Broken<'a>> {
+    let missing = definition.required_attributes.iter().find(|wanted| {
+        let found = instance.attributes.get(&wanted.name);
+        !found.is_some_and(|value| wanted.value.is_none() || value.as_deref() == wanted.value.as_deref())
+    });
+    if let Some(wanted) = missing {
+        return Some(Broken::Attribute(wanted));
+    }
+    let own_rules = definition.constraints.as_deref().unwrap_or_default();
+    unmet(world, instance, namespace, own, own_rules, constraints).map(Broken::Constraint)
+}
+
+fn unmet<'a>(
+    world: &World,
+    instance: &Instance,
+    namespace: &str,
+    own: Option<&str>,
+    constraints: &'a [Expression],
+    more: &'a [Expression],
+) -> Option<&'a Expression> {
+    if constraints.is_empty() && more.is_empty() {
+        return None;
+    }
+    let view = View::new(world, instance, namespace, own);
+    let mut all = constraints.iter().chain(more);
+    all.find(|expression| !expression.matches(&view))
+}
+
+/// Whether these constraints hold. (CONS-1)
+#[must_use]
+pub fn meets(
+    world: &World,
+    instance: &Instance,
+    namespace: &str,
+    own: Option<&str>,
+    constraints: &[Expression],
+) -> bool {
+    unmet(world, instance, namespace, own, constraints, &[]).is_none()
+}
+
 /// Whether attributes and constraints hold, of the service and of its task definition. (ATTR-9, CONS-1, CONS-3)
+#[must_use]
+pub fn meets_rules(
+    world: &World,
+    instance: &Instance,
+    namespace: &str,
+    own: Option<&str>,
+    definition: &Definition,
+    constraints: &[Expression],
+) -> bool {
+    broken(world, instance, namespace, own, definition, constraints).is_none()
+}
+
+/// [`meets_rules`], with the first that does not hold.
 #[must_use]
 pub fn check_rules(
     world: &World,
@@ -171,39 +236,20 @@ pub fn check_rules(
     definition: &Definition,
     constraints: &[Expression],
 ) -> Option<Rejection> {
-    for wanted in &definition.required_attributes {
-        let found = instance.attributes.get(&wanted.name);
-        let holds =
-            found.is_some_and(|value| wanted.value.is_none() || value.as_deref() == wanted.value.as_deref());
-        if !holds {
-            let evt = "is missing an attribute required by your task".to_owned();
-            return Some(rejection(
-                instance,
-                stage::ATTRIBUTE,
-                "ATTRIBUTE",
-                evt,
-                wanted.name.clone(),
-            ));
-        }
-    }
-    let own_rules = definition.constraints.as_deref().unwrap_or_default();
-    if own_rules.is_empty() && constraints.is_empty() {
-        return None;
-    }
-    let view = View::new(world, instance, namespace, own);
-    let failed = own_rules
-        .iter()
-        .chain(constraints)
-        .find(|expression| !expression.matches(&view))?;
-    let reason = "MemberOf placement constraint unsatisfied.";
-    let evt = format!("encountered error \"{reason}\"");
-    Some(rejection(
-        instance,
-        stage::CONSTRAINT,
-        reason,
-        evt,
-        failed.to_string(),
-    ))
+    let reject = |stage, reason: &str, evt: String, detail| rejection(instance, stage, reason, evt, detail);
+    Some(
+        match broken(world, instance, namespace, own, definition, constraints)? {
+            Broken::Attribute(wanted) => {
+                let evt = "is missing an attribute required by your task".to_owned();
+                reject(stage::ATTRIBUTE, "ATTRIBUTE", evt, wanted.name.clone())
+            }
+            Broken::Constraint(failed) => {
+                let reason = "MemberOf placement constraint unsatisfied.";
+                let evt = format!("encountered error \"{reason}\"");
+                reject(stage::CONSTRAINT, reason, evt, failed.to_string())
+            }
+        },
+    )
 }
 
 /// Whether `demand` fits into `remaining`. (PLACE-2, PLACE-6)
@@ -277,7 +323,7 @@ pub fn check_refused(instance: &Instance) -> Rejection {
 
 /// Whether no other task of the group is wanted on the instance. (CONS-4, CONS-5, CONS-7)
 #[must_use]
-pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> Option<Rejection> {
+pub fn is_distinct(world: &World, instance: &Instance, service: &Service) -> bool {
     let of_service = |uid: Option<&str>| uid == Some(service.uid.as_str());
     let task = world
         .tasks_on(&instance.name)
@@ -289,7 +335,7 @@ pub fn check_distinct(world: &World, instance: &Instance, service: &Service) -> 
         let mut queue = instance.queue.iter();
         queue.any(|q| of_service(q.service.as_ref().map(|s| s.uid.as_str())))
     };
-    (task || coming || queued()).then(|| not_distinct(instance))
+    !task && !coming && !queued()
 }
 
 /// Whether the task of a share is not seen yet, or seen and not bound yet.
@@ -323,57 +369,72 @@ pub fn wished_definition<'a>(world: &'a World, service: &Service) -> Option<&'a 
     deployment::wished(world, service).or_else(|| primary_definition(world, service))
 }
 
-/// Whether a daemon service belongs on the instance: ACTIVE and all rules hold; connected or not. (DAEMON-1, DAEMON-12)
-#[must_use]
-pub fn daemon_eligible(
-    world: &World,
-    service: &Service,
-    definition: &Definition,
-    instance: &Instance,
-) -> bool {
-    let Ok(constraints) = &service.constraints else {
-        return false;
-    };
-    instance.cluster == service.cluster
-        && instance.status == InstanceStatus::Active
-        && check_rules(
-            world,
-            instance,
-            &service.key.namespace,
-            Some(&service.uid),
-            definition,
-            constraints,
-        )
-        .is_none()
-}
-
-/// A daemon service that may place tasks, with the definition its next tasks are made from.
-#[derive(Clone, Debug)]
+/// What a daemon service that may place tasks asks for: all that decides what it holds back on an instance.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    pub(super) service: Arc<Service>,
+    /// Uid of the service.
+    pub(super) uid: String,
+    /// Namespace of the service.
+    namespace: String,
+    /// Constraints of the service.
+    constraints: Vec<Expression>,
+    /// What its next tasks are made from.
     definition: Arc<Definition>,
+    /// What one takes.
+    demand: Resources,
 }
 
-/// Claims of a cluster's daemon services, the oldest first.
+impl Claim {
+    fn new(world: &World, service: &Service) -> Option<Self> {
+        let definition = wished_definition(world, service)?;
+        Some(Self {
+            uid: service.uid.clone(),
+            namespace: service.key.namespace.clone(),
+            constraints: service.constraints.clone().ok()?,
+            demand: definition.demand.clone().ok()?,
+            definition: Arc::clone(definition),
+        })
+    }
+
+    /// Whether the daemon belongs on an instance of its cluster: ACTIVE and all rules hold; connected or not.
+    /// (DAEMON-1, DAEMON-12)
+    fn covers(&self, world: &World, instance: &Instance) -> bool {
+        let (namespace, own) = (&self.namespace, Some(self.uid.as_str()));
+        instance.status == InstanceStatus::Active
+            && meets_rules(
+                world,
+                instance,
+                namespace,
+                own,
+                &self.definition,
+                &self.constraints,
+            )
+    }
+}
+
+/// Claims of a cluster's daemon services, the oldest first, worked out from the services themselves. The world knows them:
+/// [`World::claims`].
 #[must_use]
-pub fn claims(world: &World, cluster: &str) -> Vec<Claim> {
-    let mut claims: Vec<Claim> = world
-        .services
-        .values()
-        .filter(|s| s.strategy == SchedulingStrategy::Daemon && !s.deleting && s.cluster == cluster)
+pub(super) fn claims_now(world: &World, cluster: &str) -> Vec<Claim> {
+    let mut daemons: Vec<&Arc<Service>> = world
+        .daemons()
+        .filter(|s| !s.deleting && s.cluster == cluster)
         .filter(|s| may_place(world, s).is_none())
         // nothing of what failed is started, so nothing is held back for it (CB-9)
         .filter(|s| deployment::wish_is_new(s) || !s.primary().is_some_and(Deployment::failed))
-        .filter_map(|service| {
-            Some(Claim {
-                definition: Arc::clone(wished_definition(world, service)?),
-                service: Arc::clone(service),
-            })
-        })
         .collect();
-    claims
-        .sort_by(|a, b| (a.service.created_at, &a.service.key).cmp(&(b.service.created_at, &b.service.key)));
-    claims
+    daemons.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
+    let claims = daemons.into_iter().map(|s| Claim::new(world, s));
+    claims.flatten().collect()
+}
+
+/// Whether what these daemons hold back on an instance depends on the tasks there.
+pub(super) fn asks_about_tasks(claims: &[Claim]) -> bool {
+    claims.iter().any(|claim| {
+        let of_definition = claim.definition.constraints.as_deref().unwrap_or_default();
+        let mut rules = of_definition.iter().chain(&claim.constraints);
+        rules.any(Expression::asks_about_tasks)
+    })
 }
 
 /// Room on the instance that daemons which belong there and are not yet there hold back from all other tasks: for an
@@ -381,26 +442,32 @@ pub fn claims(world: &World, cluster: &str) -> Vec<Claim> {
 /// fit there holds back nothing. (DAEMON-21, DAEMON-22, DAEMON-26)
 #[must_use]
 pub fn withheld(world: &World, instance: &Instance) -> Resources {
-    withheld_by(world, instance, &claims(world, &instance.cluster))
+    withheld_by(world, instance, &world.claims(&instance.cluster))
 }
 
-/// [`withheld`], by the [`claims`] of the instance's cluster.
-#[must_use]
-pub fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
+fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
     let mut total = Resources::default();
-    for Claim { service, definition } in expected(world, instance, claims) {
-        let Ok(demand) = &definition.demand else { continue };
+    for claim in expected(world, instance, claims) {
         let held = instance
             .reservations
             .iter()
-            .find(|r| r.service.as_ref().is_some_and(|s| s.uid == service.uid))
+            .find(|r| r.service.as_ref().is_some_and(|s| s.uid == claim.uid))
             .map(|r| &r.amounts);
         match held {
-            Some(old) => total.add(&demand.excess_over(old)),
-            None => total.add(demand),
+            Some(old) => total.add(&claim.demand.excess_over(old)),
+            None => total.add(&claim.demand),
         }
     }
     total
+}
+
+/// What is left on the instance, less what daemons hold back and what is promised to tasks that wait there. (PLACE-2,
+/// DAEMON-26, OPT-1)
+pub(super) fn left(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
+    instance
+        .remaining()
+        .remaining(&withheld_by(world, instance, claims))
+        .remaining(&promised(world, instance))
 }
 
 /// The claims of daemons that belong on the instance and can fit there at all, next to those older than them.
@@ -408,10 +475,8 @@ pub(super) fn expected<'c>(world: &World, instance: &Instance, claims: &'c [Clai
     let mut room = instance.registered.remaining(&instance.foreign);
     let mut found = Vec::new();
     for claim in claims {
-        let Claim { service, definition } = claim;
-        let Ok(demand) = &definition.demand else { continue };
-        if daemon_eligible(world, service, definition, instance) && room.lack_for(demand).is_none() {
-            room = room.remaining(demand);
+        if room.lack_for(&claim.demand).is_none() && claim.covers(world, instance) {
+            room = room.remaining(&claim.demand);
             found.push(claim);
         }
     }

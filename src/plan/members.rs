@@ -104,16 +104,18 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
         after: deployment::healthy_after(world, service),
         checked: BTreeMap::new(),
     };
-    let mut found = BTreeMap::new();
-    for task in world.tasks_of(&service.uid).filter(|t| t.alive()) {
+    let seen = world.tasks_of(&service.uid).filter(|t| t.alive()).map(|task| {
         let mark = marks.get(task.key.name.as_str()).copied();
-        found.insert(task.key.clone(), health.seen(task, mark));
-    }
+        health.seen(task, mark)
+    });
+    let mut members: Vec<Member<'_>> = seen.collect();
+    let mut found = BTreeMap::new();
     let unseen = |key: &Key| world.task(key).is_none();
-    for instance in world.instances.values() {
+    for instance in world.holding(&service.uid) {
         for entry in &instance.queue {
             let own = entry.service.as_ref().is_some_and(|s| s.uid == service.uid);
-            if own && let Some(member) = found.get_mut(&Key::new(&entry.namespace, &entry.task)) {
+            let key = Key::new(&entry.namespace, &entry.task);
+            if own && let Some(member) = seen_one(&mut members, &key) {
                 member.comes_to(&instance.name, &entry.uid, Phase::Queued);
             }
         }
@@ -122,7 +124,7 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
                 continue;
             };
             let key = Key::new(&entry.namespace, &entry.task);
-            if let (Some(member), Some(uid)) = (found.get_mut(&key), &entry.uid) {
+            if let (Some(uid), Some(member)) = (&entry.uid, seen_one(&mut members, &key)) {
                 member.comes_to(&instance.name, uid, Phase::Pending);
             }
             if unseen(&key) {
@@ -151,7 +153,17 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
             });
         }
     }
-    found.into_values().collect()
+    if !found.is_empty() {
+        members.extend(found.into_values());
+        members.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+    members
+}
+
+/// A member among those that are sorted by key.
+fn seen_one<'m, 'a>(members: &'m mut [Member<'a>], key: &Key) -> Option<&'m mut Member<'a>> {
+    let at = members.binary_search_by(|member| member.key.cmp(key)).ok()?;
+    members.get_mut(at)
 }
 
 /// A member that has no Task yet. It counts as PENDING with desired status RUNNING.

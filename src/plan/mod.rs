@@ -2,12 +2,14 @@
 
 mod arrival;
 mod backoff;
+mod board;
 mod breaker;
 mod choice;
 mod daemon;
 pub mod deployment;
 mod drain;
 pub mod eligibility;
+mod fleet;
 mod held_up;
 mod history;
 mod key;
@@ -140,16 +142,11 @@ pub fn daemons_due(world: &World, asking: &world::Service) -> Vec<Key> {
     if asking.strategy == SchedulingStrategy::Daemon {
         return Vec::new();
     }
-    let daemon = |s: &&std::sync::Arc<world::Service>| {
-        s.strategy == SchedulingStrategy::Daemon && s.cluster == asking.cluster && !s.deleting
-    };
-    let due = |key: &Key| !service(world, key).start.is_empty();
     world
-        .services
-        .values()
-        .filter(daemon)
+        .daemons()
+        .filter(|s| s.cluster == asking.cluster && !s.deleting && daemon::lacking(world, s))
+        .filter(|s| !service(world, &s.key).start.is_empty())
         .map(|s| s.key.clone())
-        .filter(due)
         .collect()
 }
 
@@ -158,9 +155,7 @@ pub fn daemons_due(world: &World, asking: &world::Service) -> Vec<Key> {
 #[must_use]
 pub fn daemons_due_on(world: &World, instance: &world::Instance) -> Vec<(Arc<world::Service>, Start)> {
     let mut due: Vec<_> = world
-        .services
-        .values()
-        .filter(|s| s.strategy == SchedulingStrategy::Daemon)
+        .daemons()
         .filter_map(|s| Some((s.clone(), daemon::due_on(world, s, instance)?)))
         .collect();
     due.sort_by(|(a, _), (b, _)| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));

@@ -60,10 +60,8 @@ fn outside(allowed: Option<&BTreeSet<String>>, namespace: &str) -> bool {
 fn name_taken(world: &World, service: &Service) -> Option<String> {
     let age = |s: &Service| (s.created_at, s.key.clone());
     let older = world
-        .services
-        .values()
-        .filter(|s| s.key.namespace == service.key.namespace && s.cluster == service.cluster)
-        .filter(|s| s.ecs_name == service.ecs_name && s.key != service.key)
+        .services_named(&service.key.namespace, &service.ecs_name)
+        .filter(|s| s.cluster == service.cluster && s.key != service.key)
         .find(|s| age(s) < age(service))?;
     let name = &service.ecs_name;
     let other = &older.key.name;

@@ -1,268 +1,200 @@
 //! The placement pipeline: one task at a time, each seeing the ones before it. (PLACE-1)
 //!
-//! Filters first (status, attributes, constraints, resources), then the strategies; what remains equal is drawn.
+//! Filters first (status, attributes, constraints, resources), then the strategies; what remains equal is drawn. Why an
+//! instance is out is worked out only for who asks.
 
+mod queueing;
+
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::iter;
 
 use jiff::Timestamp;
 
 use super::backoff;
-use super::choice::draws;
+use super::board::Board;
+use super::choice::draw;
 use super::deployment::Recipe;
 use super::eligibility::{
-    Claim, check_distinct, check_refused, check_resources, check_rules, check_status, claims, withheld_by,
+    asks_about_tasks, check_refused, check_resources, check_rules, check_status, is_distinct, left,
+    meets_rules, not_distinct,
 };
+use super::fleet::{Fleet, Row};
 use super::members::Member;
-use super::optimistic::{Optimistic, promised};
 use super::prospect::Verdict;
-use super::ranking::{Board, Ranking};
-use super::timeline::{Timeline, stopping_on};
+use super::ranking::Ranking;
 use super::world::{Instance, Rejection, Service, World};
-use crate::domain::records::{InstanceStatus, QUEUE_MAX, QueueEntry, Reservation, ServiceRef};
+use crate::domain::expr::Expression;
+use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
+use queueing::Wait;
 
-/// An instance with the room for a task, or why it is out.
-struct Slot {
-    instance: Arc<Instance>,
-    verdict: Result<Resources, Rejection>,
-}
-
-/// An instance where a task may wait behind stopping ones.
-struct Wait {
-    row: usize,
-    instance: Arc<Instance>,
-    /// What is not promised to others there.
-    room: Resources,
-    /// When the task is expected to start.
-    at: Timestamp,
-}
-
-/// Places tasks of one service in a working copy of the world.
+/// Places tasks of one service, each with the shares of those before it counted.
 pub(super) struct Placer<'a> {
-    world: World,
+    world: &'a World,
     service: &'a Service,
-    claims: Vec<Claim>,
     recipe: Recipe<'a>,
-    board: Board,
-    /// The same criteria for instances that have no row with room.
-    ranking: Ranking,
-    /// Whether tasks wait behind stopping ones.
-    optimistic: Optimistic,
-    waits: OnceCell<BTreeMap<usize, Wait>>,
+    board: Board<'a>,
     /// Instances of the cluster, sorted by name; the rows of the board.
-    slots: Vec<Slot>,
+    rows: Vec<&'a Row>,
+    /// Rows that got tasks.
+    taken: BTreeMap<usize, Taken>,
+    /// Whether a rule asks about the tasks on an instance: the service's, or one of a daemon that holds room back.
+    asks: bool,
     /// Instances where a task of the service failed.
-    failed: BTreeSet<String>,
-    placed: u32,
+    failed: BTreeSet<&'a str>,
+    /// The criteria of the board, for instances that have room only later.
+    ranking: Ranking,
+    /// Where the next task could wait, by row; worked out when somebody asks.
+    waits: OnceCell<BTreeMap<usize, Wait>>,
+}
+
+/// What tasks were placed in a row.
+#[derive(Clone, Default)]
+struct Taken {
+    tasks: usize,
+    /// What they leave, less what daemons hold back.
+    left: Resources,
 }
 
 impl<'a> Placer<'a> {
-    /// A working copy of the world; `staying` are the tasks that count for spreading.
+    /// A placer that has placed nothing; `staying` are the tasks that count for spreading.
     pub(super) fn new<'m>(
-        world: &World,
+        world: &'a World,
         service: &'a Service,
         recipe: Recipe<'a>,
         staying: impl IntoIterator<Item = &'m Member<'m>>,
     ) -> Self {
-        let failed = backoff::failed_on(world, service);
-        let instances = world.instances_of(&service.cluster);
-        let instances: Vec<&Arc<Instance>> = instances
-            .filter(|instance| instance.status != InstanceStatus::Inactive)
-            .collect();
+        let fleet = world.fleet(&service.cluster).into_iter();
+        let rows: Vec<&Row> = fleet.flat_map(Fleet::rows).collect();
+        let of_definition = recipe.definition.constraints.as_deref().unwrap_or_default();
+        let mut rules = of_definition.iter().chain(recipe.constraints);
         let ranking = Ranking::new(world, service, staying);
         let mut placer = Self {
-            world: world.clone(),
+            world,
             service,
-            claims: claims(world, &service.cluster),
             recipe,
-            board: Board::new(
-                &ranking,
-                &instances.iter().map(|instance| &***instance).collect::<Vec<_>>(),
-            ),
+            board: Board::new(&ranking, &rows),
             ranking,
-            optimistic: world
-                .clusters
-                .get(&service.cluster)
-                .map_or(Optimistic::Off, |c| c.optimistic),
             waits: OnceCell::new(),
-            slots: Vec::with_capacity(instances.len()),
-            failed: failed.into_iter().map(ToOwned::to_owned).collect(),
-            placed: 0,
+            rows: Vec::new(),
+            taken: BTreeMap::new(),
+            asks: rules.any(Expression::asks_about_tasks)
+                || asks_about_tasks(&world.claims(&service.cluster)),
+            failed: backoff::failed_on(world, service),
         };
-        for (row, instance) in instances.into_iter().enumerate() {
-            let slot = placer.judge(row, Arc::clone(instance));
-            placer.slots.push(slot);
+        for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.open()) {
+            let left = row.left(world);
+            let fits = placer.fits(row.instance(), &left);
+            placer.board.set(number, fits.then_some(&*left));
         }
+        placer.rows = rows;
         placer
-    }
-
-    /// Why each instance is out, sorted by name.
-    pub(super) fn rejections(&self) -> impl Iterator<Item = &Rejection> {
-        self.slots.iter().filter_map(|slot| slot.verdict.as_ref().err())
-    }
-
-    /// What each instance is to the next task, sorted by name.
-    pub(super) fn verdicts(&self) -> Vec<(String, Verdict)> {
-        let verdict = |slot: &Slot| match &slot.verdict {
-            Ok(_) => Verdict::Fits,
-            Err(rejection) => Verdict::Rejected(rejection.clone()),
-        };
-        let slots = self.slots.iter();
-        slots
-            .map(|slot| (slot.instance.name.clone(), verdict(slot)))
-            .collect()
     }
 
     /// Chooses an instance for the task `id` and takes the room there. `None`: no instance fits, and none will for
     /// the next task of this pass.
     pub(super) fn place(&mut self, id: &str) -> Option<String> {
-        self.place_where(id, |_| true)
+        self.place_in(id, None)
     }
 
-    /// As [`Self::place`], on one of these instances.
-    pub(super) fn place_where(&mut self, id: &str, wanted: impl Fn(&Instance) -> bool) -> Option<String> {
-        let draw = draws(self.world.seed, &[&self.service.uid, id]);
-        let name = |row: usize| self.slots.get(row).map_or("", |slot| slot.instance.name.as_str());
-        let admits = |row: usize| self.slots.get(row).is_some_and(|slot| wanted(&slot.instance));
-        let row = self.board.best(admits, |row| draw(name(row)))?;
-        let mut instance = Instance::clone(&self.slots.get(row)?.instance);
-        self.placed = self.placed.saturating_add(1);
-        instance.reservations.push(self.entry());
-        Some(self.taken(row, instance))
-    }
-
-    /// The instance of a row has one task of the service more.
-    fn taken(&mut self, row: usize, instance: Instance) -> String {
-        self.board.add(row);
+    /// As [`Self::place`], in one zone, if it is named.
+    pub(super) fn place_in(&mut self, id: &str, zone: Option<&str>) -> Option<String> {
+        let lot = draw(self.world.seed, &[&self.service.uid, id]);
+        let number = self.board.best(zone, lot)?;
+        let mut taken = self.taken(number)?.into_owned();
+        taken.tasks = taken.tasks.saturating_add(1);
+        taken.left = taken.left.remaining(self.recipe.demand);
+        let instance = self.instance(number, taken.tasks)?;
+        if self.asks {
+            taken.left = left(self.world, &instance, &self.world.claims(&instance.cluster));
+        }
+        let fits = !self.service.distinct_instance && self.fits(&instance, &taken.left);
+        self.board.add(number, fits.then_some(&taken.left));
+        self.taken.insert(number, taken);
         self.ranking.add(&instance, 1);
-        let (name, instance) = (instance.name.clone(), Arc::new(instance));
-        self.world.instances.insert(name.clone(), Arc::clone(&instance));
-        let slot = self.judge(row, instance);
-        let wait = self.waits.get().and_then(|_| self.wait(row, &slot));
-        if let Some(waits) = self.waits.get_mut() {
-            waits.remove(&row);
-            waits.extend(wait.map(|wait| (row, wait)));
-        }
-        if let Some(place) = self.slots.get_mut(row) {
-            *place = slot;
-        }
-        name
+        Some(instance.name.clone())
     }
 
-    /// As [`Self::place`]; where no instance has room, one where the task may wait behind stopping ones, and until when.
-    /// Room that is free comes first. (OPT-1, OPT-5)
-    pub(super) fn place_or_queue(&mut self, id: &str) -> Option<(String, Option<Timestamp>)> {
-        if let Some(instance) = self.place(id) {
-            return Some((instance, None));
-        }
-        let (instance, at) = self.queue(id)?;
-        Some((instance, Some(at)))
-    }
-
-    /// Chooses an instance where the task `id` may wait behind stopping ones, and takes its turn there: with `on` as the
-    /// strategies say, with `smart` the one where it starts first, if that is soon enough. (OPT-1, OPT-5)
-    pub(super) fn queue(&mut self, id: &str) -> Option<(String, Timestamp)> {
-        let draw = draws(self.world.seed, &[&self.service.uid, id]);
-        let waits = self.waits().values();
-        let best = if let Optimistic::Smart(bound) = self.optimistic {
-            let latest = self.world.now.checked_add(bound).unwrap_or(Timestamp::MAX);
-            let soon = waits.filter(|wait| wait.at <= latest);
-            soon.min_by_key(|wait| (wait.at, draw(&wait.instance.name)))
-        } else {
-            let waits = waits.collect();
-            let name = |wait: &&Wait| draw(&wait.instance.name);
-            self.ranking
-                .best(waits, |wait| (&wait.instance, &wait.room), name)
-        };
-        let (row, at, mut instance) = best.map(|w| (w.row, w.at, Instance::clone(&w.instance)))?;
-        self.placed = self.placed.saturating_add(1);
-        let Reservation {
-            namespace,
-            task,
-            service,
-            amounts,
-            since,
-            ..
-        } = self.entry();
-        let uid = String::new();
-        instance.queue.push(QueueEntry {
-            namespace,
-            task,
-            uid,
-            service,
-            amounts,
-            since,
-        });
-        Some((self.taken(row, instance), at))
-    }
-
-    /// When the next task may wait behind stopping ones, if time alone makes it so. (OPT-5)
-    pub(super) fn queueable_at(&self) -> Option<Timestamp> {
-        let Optimistic::Smart(bound) = self.optimistic else {
-            return None;
-        };
-        let times = self
-            .waits()
-            .values()
-            .filter_map(|wait| wait.at.checked_sub(bound).ok());
-        times.min()
-    }
-
-    /// Where the next task could wait, by row.
-    fn waits(&self) -> &BTreeMap<usize, Wait> {
-        let rows = || self.slots.iter().enumerate();
-        let all = || rows().filter_map(|(row, slot)| self.wait(row, slot));
-        self.waits.get_or_init(|| match self.optimistic {
-            Optimistic::Off => BTreeMap::new(),
-            Optimistic::On | Optimistic::Smart(_) => all().map(|wait| (wait.row, wait)).collect(),
+    /// Why each instance is out, sorted by name.
+    pub(super) fn rejections(&self) -> impl Iterator<Item = Rejection> {
+        let verdicts = self.verdicts().map(|(_, verdict)| verdict);
+        verdicts.filter_map(|verdict| match verdict {
+            Verdict::Rejected(rejection) => Some(rejection),
+            Verdict::Fits | Verdict::Taken => None,
         })
     }
 
-    /// What waiting on the instance is to the next task, if it only lacks room there which stopping tasks give back: all
-    /// that waits fits when they have ended. (OPT-1)
-    fn wait(&self, row: usize, slot: &Slot) -> Option<Wait> {
-        let instance = &slot.instance;
-        let only_room = slot.verdict.as_ref().is_err_and(Rejection::lacks_resources);
-        if !only_room
-            || instance.queue.len() >= QUEUE_MAX
-            || stopping_on(&self.world, instance).next().is_none()
-        {
-            return None;
-        }
-        let held_back = withheld_by(&self.world, instance, &self.claims);
-        let timeline = Timeline::of(&self.world, instance, held_back);
-        let room = timeline.unpromised();
-        if room.lack_for(self.recipe.demand).is_some() {
-            return None;
-        }
-        let (at, _) = timeline.earliest(instance.queue.len(), self.recipe.demand)?;
-        Some(Wait {
-            row,
-            instance: Arc::clone(instance),
-            room,
-            at,
+    /// What each instance that is not INACTIVE is to the next task, sorted by name.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = (String, Verdict)> {
+        let rows = self.rows.iter().enumerate();
+        let rows = rows.filter(|(_, row)| row.instance().status != InstanceStatus::Inactive);
+        rows.map(|(number, row)| {
+            let rejection = self.rejection(number);
+            let verdict = rejection.map_or(Verdict::Fits, Verdict::Rejected);
+            (row.instance().name.clone(), verdict)
         })
     }
 
     /// When instances where a task of the service just failed to start are tried again.
     pub(super) fn retries(&self) -> impl Iterator<Item = Timestamp> {
-        let here = |name: &&String| self.slots.iter().any(|slot| slot.instance.name == **name);
+        let fleet = self.world.fleet(&self.service.cluster);
+        let active = |row: &Row| row.instance().status != InstanceStatus::Inactive;
+        let here = move |name: &&&str| fleet.and_then(|fleet| fleet.row(name)).is_some_and(active);
         let failed = self.failed.iter().filter(here);
-        failed.filter_map(|name| backoff::instance_until(&self.world, self.service, None, name))
+        failed.filter_map(|name| self.retried_at(name))
     }
 
-    fn judge(&mut self, row: usize, instance: Arc<Instance>) -> Slot {
-        let verdict = self.room(&instance);
-        self.board.set(row, verdict.as_ref().ok());
-        Slot { instance, verdict }
+    fn retried_at(&self, instance: &str) -> Option<Timestamp> {
+        let failed = self.failed.contains(instance);
+        failed
+            .then(|| backoff::instance_until(self.world, self.service, None, instance))
+            .flatten()
     }
 
-    /// The room for a task on the instance, if it can take one: what is left, less what daemons hold back.
+    fn taken(&self, row: usize) -> Option<Cow<'_, Taken>> {
+        if let Some(taken) = self.taken.get(&row) {
+            return Some(Cow::Borrowed(taken));
+        }
+        let left = self.rows.get(row)?.left(self.world).into_owned();
+        Some(Cow::Owned(Taken { tasks: 0, left }))
+    }
+
+    /// The instance of a row; with that many tasks more, if a rule asks about them.
+    fn instance(&self, row: usize, tasks: usize) -> Option<Cow<'a, Instance>> {
+        let instance = self.rows.get(row)?.instance();
+        if tasks == 0 || !self.asks {
+            return Some(Cow::Borrowed(instance));
+        }
+        let mut instance = Instance::clone(instance);
+        instance.reservations.extend(iter::repeat_n(self.entry(), tasks));
+        Some(Cow::Owned(instance))
+    }
+
+    /// Whether an instance that takes tasks can take this one, where that much is left. [`Self::rejection`] says why not.
     /// (PLACE-2 to PLACE-6, DAEMON-26)
-    fn room(&self, instance: &Instance) -> Result<Resources, Rejection> {
-        let (world, service, recipe) = (&self.world, self.service, self.recipe);
+    fn fits(&self, instance: &Instance, left: &Resources) -> bool {
+        let (world, service, recipe) = (self.world, self.service, self.recipe);
+        let namespace = &service.key.namespace;
+        left.lack_for(recipe.demand).is_none()
+            && meets_rules(
+                world,
+                instance,
+                namespace,
+                None,
+                recipe.definition,
+                recipe.constraints,
+            )
+            && (!service.distinct_instance || is_distinct(world, instance, service))
+            && self.retried_at(&instance.name).is_none()
+    }
+
+    /// The first check that the instance of a row fails. (PLACE-3)
+    fn rejection(&self, row: usize) -> Option<Rejection> {
+        let (world, service, recipe) = (self.world, self.service, self.recipe);
+        let taken = self.taken(row)?;
+        let instance = &*self.instance(row, taken.tasks)?;
         let namespace = &service.key.namespace;
         let rules = || {
             check_rules(
@@ -275,37 +207,23 @@ impl<'a> Placer<'a> {
             )
         };
         let distinct = || {
-            service
-                .distinct_instance
-                .then(|| check_distinct(world, instance, service))
-                .flatten()
+            let full =
+                service.distinct_instance && (taken.tasks > 0 || !is_distinct(world, instance, service));
+            full.then(|| not_distinct(instance))
         };
-        let refused = || {
-            let failed = self.failed.contains(&instance.name);
-            let until = failed.then(|| backoff::instance_until(world, service, None, &instance.name));
-            until.flatten().map(|_| check_refused(instance))
-        };
-        if let Some(rejection) = check_status(instance)
+        let refused = || self.retried_at(&instance.name).map(|_| check_refused(instance));
+        check_status(instance)
             .or_else(rules)
             .or_else(distinct)
             .or_else(refused)
-        {
-            return Err(rejection);
-        }
-        let held_back = withheld_by(world, instance, &self.claims);
-        let kept = promised(world, instance);
-        let room = instance.remaining().remaining(&held_back).remaining(&kept);
-        match check_resources(instance, &room, recipe.demand) {
-            Some(rejection) => Err(rejection),
-            None => Ok(room),
-        }
+            .or_else(|| check_resources(instance, &taken.left, recipe.demand))
     }
 
     /// An entry as the ledger will make it, under a name no task has.
     fn entry(&self) -> Reservation {
         Reservation {
             namespace: self.service.key.namespace.clone(),
-            task: format!("#{}", self.placed),
+            task: "#".to_owned(),
             uid: None,
             service: Some(ServiceRef {
                 name: self.service.key.name.clone(),

@@ -86,7 +86,7 @@ pub fn prospect(world: &World, key: &Key) -> Result<Prospect, String> {
     let (definition, demand) = (recipe.definition.key.name.clone(), recipe.demand.clone());
     let verdicts = match service.strategy {
         SchedulingStrategy::Daemon => daemon::verdicts(world, service, recipe, &plan),
-        SchedulingStrategy::Replica => Placer::new(world, service, recipe, []).verdicts(),
+        SchedulingStrategy::Replica => Placer::new(world, service, recipe, []).verdicts().collect(),
     };
     Ok(Prospect {
         definition,

@@ -6,14 +6,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::deployment;
-use super::eligibility::{claims, withheld_by};
+use super::eligibility::withheld;
 use super::members::members;
 use super::optimistic::Optimistic;
 use super::permission::may_place;
 use super::placement::Placer;
 use super::run_task::{Place, seen_all_at};
 use super::timeline::Timeline;
-use super::world::{Instance, Key, Service, Task, World};
+use super::world::{Instance, Key, Rejection, Service, Task, World};
 use super::{FAILURES_MAX, closest};
 use crate::domain::records::{Deployment, PlacementFailure, QueueEntry, SchedulingStrategy, ServiceRef};
 
@@ -140,9 +140,10 @@ fn place(world: &World, task: &Task, service: &Service, deployment: &Deployment)
         Optimistic::On => true,
         Optimistic::Off => false,
     };
-    let rejected = closest(placer.rejections()).cloned();
-    let mut failures: Vec<PlacementFailure> = placer.rejections().map(|r| r.failure.clone()).collect();
-    failures.sort_by_key(|f| rejected.as_ref().is_none_or(|closest| *f != closest.failure));
+    let rejections: Vec<Rejection> = placer.rejections().collect();
+    let rejected = closest(&rejections);
+    let mut failures: Vec<PlacementFailure> = rejections.iter().map(|r| r.failure.clone()).collect();
+    failures.sort_by_key(|f| rejected.is_none_or(|closest| *f != closest.failure));
     failures.truncate(FAILURES_MAX);
     let wake = placer.retries().chain(placer.queueable_at()).min();
     let elsewhere = placer.queue(id).filter(|(_, at)| better(*at));
@@ -191,13 +192,11 @@ fn position(instance: &Instance, task: &Task) -> Option<usize> {
 fn without_entry(world: &World, instance: Option<&Instance>, task: &Task) -> World {
     let mut world = world.clone();
     if let Some(instance) = instance {
-        let mut instance = instance.clone();
-        instance
-            .queue
-            .retain(|q| !q.is_for(&task.key.namespace, &task.key.name));
-        world
-            .instances
-            .insert(instance.name.clone(), std::sync::Arc::new(instance));
+        world.edit_instance(&instance.name, |instance| {
+            instance
+                .queue
+                .retain(|q| !q.is_for(&task.key.namespace, &task.key.name));
+        });
     }
     world
 }
@@ -209,8 +208,7 @@ fn waiting(
     ahead: usize,
     demand: &crate::domain::resources::Resources,
 ) -> Wait {
-    let held_back = withheld_by(world, instance, &claims(world, &instance.cluster));
-    let timeline = Timeline::of(world, instance, held_back);
+    let timeline = Timeline::of(world, instance, withheld(world, instance));
     let earliest = timeline.earliest(ahead, demand);
     let first = timeline
         .departures()

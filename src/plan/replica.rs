@@ -20,7 +20,7 @@ use super::deployment::{self, Recipe};
 use super::drain;
 use super::members::{Member, Phase, count, members, wanted_count};
 use super::placement::Placer;
-use super::world::{Instance, Service, World};
+use super::world::{Instance, Rejection, Service, World};
 use super::{
     FAILURES_MAX, STARTS_MAX, STOPS_MAX, ServicePlan, Start, Stop, closest, protection, quiesce, scale_in,
     texts,
@@ -349,14 +349,12 @@ impl Pass<'_> {
 
     /// Says why the next task has no place. (EVT-20, EVT-21)
     fn explain(&mut self, placer: &Placer<'_>) {
-        self.plan.failures = placer
-            .rejections()
-            .take(FAILURES_MAX)
-            .map(|r| r.failure.clone())
-            .collect();
+        let rejections: Vec<Rejection> = placer.rejections().collect();
+        let told = rejections.iter().take(FAILURES_MAX);
+        self.plan.failures = told.map(|r| r.failure.clone()).collect();
         self.alarms.extend(placer.retries().chain(placer.queueable_at()));
         self.plan.no_instances = self.plan.failures.is_empty();
-        let text = match closest(placer.rejections()) {
+        let text = match closest(&rejections) {
             Some(rejection) => texts::closest(rejection),
             None => texts::no_instances(),
         };

@@ -6,10 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::choice::draw;
 use super::deployment::CONSTRAINTS_MAX;
-use super::eligibility::{
-    Claim, check_resources, check_rules, check_status, claims, not_distinct, withheld_by,
-};
-use super::optimistic::promised;
+use super::eligibility::{check_resources, check_rules, check_status, not_distinct};
+use super::fleet::{Fleet, Row};
 use super::permission::namespace_forbidden;
 use super::prospect::{Prospect, Verdict};
 use super::ranking::Ranking;
@@ -154,11 +152,11 @@ pub(super) fn prospect(world: &World, key: &Key) -> Result<Prospect, String> {
     let anything = RunOnce::default();
     let wish = task.run_once.as_deref().unwrap_or(&anything);
     let run = begin(world, task, wish).map_err(Obstacle::reason)?;
-    let verdict = |instance: &Instance| match run.room(instance) {
+    let verdict = |row: &Row| match run.room(row) {
         Ok(_) => Verdict::Fits,
         Err(rejection) => Verdict::Rejected(rejection),
     };
-    let verdicts = run.instances().map(|i| (i.name.clone(), verdict(i)));
+    let verdicts = run.rows().map(|row| (row.instance().name.clone(), verdict(row)));
     Ok(Prospect {
         definition: run.definition.key.name.clone(),
         demand: run.demand.clone(),
@@ -218,7 +216,6 @@ fn begin<'w>(world: &'w World, task: &'w Task, wish: &'w RunOnce) -> Result<Run<
         constraints,
         demand,
         distinct: wish.distinct_instance,
-        claims: claims(world, &task.cluster),
     })
 }
 
@@ -246,7 +243,6 @@ struct Run<'a> {
     constraints: &'a [Expression],
     demand: &'a Resources,
     distinct: bool,
-    claims: Vec<Claim>,
 }
 
 impl Run<'_> {
@@ -276,7 +272,8 @@ impl Run<'_> {
 
     /// The room for the task on the instance, if it can take it: what is left, less what daemons hold back.
     /// (PLACE-2 to PLACE-6, DAEMON-25, DAEMON-26)
-    fn room(&self, instance: &Instance) -> Result<Resources, Rejection> {
+    fn room(&self, row: &Row) -> Result<Resources, Rejection> {
+        let instance = row.instance();
         let namespace = &self.task.key.namespace;
         let rules = || {
             check_rules(
@@ -294,28 +291,27 @@ impl Run<'_> {
         if let Some(rejection) = check_status(instance).or_else(rules).or_else(distinct) {
             return Err(rejection);
         }
-        let held_back = withheld_by(self.world, instance, &self.claims);
-        let kept = promised(self.world, instance);
-        let room = instance.remaining().remaining(&held_back).remaining(&kept);
+        let room = row.left(self.world);
         match check_resources(instance, &room, self.demand) {
             Some(rejection) => Err(rejection),
-            None => Ok(room),
+            None => Ok(room.into_owned()),
         }
     }
 
     /// The instances that are looked at.
-    fn instances(&self) -> impl Iterator<Item = &Instance> {
-        let all = self.world.instances_of(&self.task.cluster);
-        all.filter(|i| i.status != InstanceStatus::Inactive)
-            .map(AsRef::as_ref)
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let fleet = self.world.fleet(&self.task.cluster).into_iter();
+        let all = fleet.flat_map(Fleet::rows);
+        all.filter(|row| row.instance().status != InstanceStatus::Inactive)
     }
 
     fn choose(&self, wish: &RunOnce) -> Result<Place, Obstacle> {
         let mut ranking = Ranking::by(&wish.strategies);
         let (mut candidates, mut rejections) = (Vec::new(), Vec::new());
-        for instance in self.instances() {
+        for row in self.rows() {
+            let instance = row.instance().as_ref();
             ranking.add(instance, companions(self.world, instance, self.task));
-            match self.room(instance) {
+            match self.room(row) {
                 Ok(room) => candidates.push((instance, room)),
                 Err(rejection) => rejections.push(rejection),
             }
@@ -323,7 +319,7 @@ impl Run<'_> {
         let best = ranking.best(
             candidates,
             |(instance, room)| (instance, room),
-            |(instance, _)| draw(self.world.seed, &[&self.task.uid, &instance.name]),
+            draw(self.world.seed, &[&self.task.uid]),
         );
         match best {
             Some((instance, _)) => Ok(self.place(instance, false)),

@@ -3,10 +3,12 @@
 //! Its maps are persistent, so taking a snapshot costs nothing and the shell keeps it up to date event by event.
 //! Same world, same plan: iteration is sorted, time and the seed for ties are part of it.
 
+mod index;
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
 
 use crate::domain::deployment::{CircuitBreaker, SuccessCriteria};
@@ -20,6 +22,7 @@ use crate::domain::resources::Resources;
 pub use super::key::Key;
 pub use super::optimistic::Optimistic;
 pub use super::rejection::Rejection;
+pub use snapshot::{Kept, World};
 
 /// Settings of an EcsCluster that decisions depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,161 +326,5 @@ impl Task {
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.service.as_ref().is_some_and(|s| s.daemon)
-    }
-}
-
-/// The picture of the world.
-#[derive(Clone, Debug, Default)]
-pub struct World {
-    /// Wall clock, for convenience deadlines only.
-    pub now: Timestamp,
-    /// Seed of random choices.
-    pub seed: u64,
-    /// resourceVersion up to which the Task store is known to be complete.
-    pub task_version: u64,
-    /// EcsClusters by name.
-    pub clusters: OrdMap<String, Arc<Cluster>>,
-    /// Namespaces that are being deleted: nothing can be created in them.
-    pub leaving_namespaces: OrdSet<String>,
-    /// ContainerInstances by name.
-    pub instances: OrdMap<String, Arc<Instance>>,
-    /// TaskDefinitions by namespace and object name.
-    pub definitions: OrdMap<Key, Arc<Definition>>,
-    /// What tasks run that override members of their definition, as long as they have not ended: `None` while there is no
-    /// such definition. (RUN-5)
-    pub overridden: OrdMap<Key, Option<Arc<Definition>>>,
-    /// EcsServices.
-    pub services: OrdMap<Key, Arc<Service>>,
-    tasks: OrdMap<Key, Arc<Task>>,
-    by_instance: OrdMap<String, OrdSet<Key>>,
-    by_service: OrdMap<String, OrdSet<Key>>,
-}
-
-impl World {
-    /// Puts a task in, or replaces it.
-    pub fn put_task(&mut self, task: Task) {
-        let task = Arc::new(task);
-        self.remove_task(&task.key);
-        if let Some(instance) = &task.instance {
-            self.by_instance
-                .entry(instance.clone())
-                .or_default()
-                .insert(task.key.clone());
-        }
-        if let Some(service) = &task.service {
-            self.by_service
-                .entry(service.uid.clone())
-                .or_default()
-                .insert(task.key.clone());
-        }
-        self.tasks.insert(task.key.clone(), task);
-    }
-
-    /// Takes a task out.
-    pub fn remove_task(&mut self, key: &Key) {
-        let Some(old) = self.tasks.remove(key) else { return };
-        let drop_from = |index: &mut OrdMap<String, OrdSet<Key>>, of: &String| {
-            if let Some(set) = index.get_mut(of) {
-                set.remove(key);
-                if set.is_empty() {
-                    index.remove(of);
-                }
-            }
-        };
-        if let Some(instance) = &old.instance {
-            drop_from(&mut self.by_instance, instance);
-        }
-        if let Some(service) = &old.service {
-            drop_from(&mut self.by_service, &service.uid);
-        }
-    }
-
-    /// A task by its key.
-    #[must_use]
-    pub fn task(&self, key: &Key) -> Option<&Arc<Task>> {
-        self.tasks.get(key)
-    }
-
-    /// All tasks, sorted by key.
-    pub fn tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
-        self.tasks.values()
-    }
-
-    /// Tasks bound to an instance, stopped ones included.
-    pub fn tasks_on<'a>(&'a self, instance: &str) -> impl Iterator<Item = &'a Arc<Task>> {
-        self.by_instance
-            .get(instance)
-            .into_iter()
-            .flatten()
-            .filter_map(|key| self.tasks.get(key))
-    }
-
-    /// Tasks of a service by its uid, stopped ones included.
-    pub fn tasks_of<'a>(&'a self, service_uid: &str) -> impl Iterator<Item = &'a Arc<Task>> {
-        self.by_service
-            .get(service_uid)
-            .into_iter()
-            .flatten()
-            .filter_map(|key| self.tasks.get(key))
-    }
-
-    /// A TaskDefinition by namespace and what a user wrote: `family`, `family:revision` or an ARN that ends so. A
-    /// bare family is its latest ACTIVE revision. (TD-4, ARN-2)
-    #[must_use]
-    pub fn definition(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
-        let (family, revision) = named(reference)?;
-        self.revisions_of(namespace, family)
-            .filter(|d| !d.deleting && revision.map_or(d.active, |r| r == d.revision))
-            .max_by_key(|d| d.revision)
-    }
-
-    /// The definition that stands in the way of one for this reference: it has its name, and another family. (TD-1)
-    #[must_use]
-    pub fn namesake(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
-        let (family, revision) = named(reference)?;
-        let name = format!("{family}.{}", revision?);
-        let found = self.definitions.get(&Key::new(namespace, name));
-        found.filter(|d| d.family != family)
-    }
-
-    /// The definition that a task runs or would run, with what it overrides of it. (TD-4, RUN-5)
-    #[must_use]
-    pub fn definition_for(&self, task: &Task) -> Option<&Arc<Definition>> {
-        match self.overridden.get(&task.key) {
-            Some(overridden) => overridden.as_ref(),
-            None => self.definition(&task.key.namespace, &task.definition),
-        }
-    }
-
-    /// As [`World::definition`], for what runs already: its revision serves until it is gone, even if its deletion was
-    /// asked for. (TD-6)
-    #[must_use]
-    pub fn definition_in_use(&self, namespace: &str, reference: &str) -> Option<&Arc<Definition>> {
-        match named(reference)? {
-            (family, Some(revision)) => self
-                .revisions_of(namespace, family)
-                .find(|d| d.revision == revision),
-            (_, None) => self.definition(namespace, reference),
-        }
-    }
-
-    fn revisions_of(&self, namespace: &str, family: &str) -> impl Iterator<Item = &Arc<Definition>> {
-        self.definitions
-            .values()
-            .filter(move |d| d.key.namespace == namespace && d.family == family)
-    }
-
-    /// Instances of a cluster, sorted by name.
-    pub fn instances_of<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Arc<Instance>> {
-        self.instances.values().filter(move |i| i.cluster == cluster)
-    }
-}
-
-/// Family and revision of `family`, `family:revision` or an ARN that ends so; `None` if the revision is no number.
-fn named(reference: &str) -> Option<(&str, Option<i64>)> {
-    let short = reference.rsplit_once('/').map_or(reference, |(_, last)| last);
-    match short.rsplit_once(':') {
-        Some((family, revision)) => Some((family, Some(revision.parse().ok()?))),
-        None => Some((short, None)),
     }
 }

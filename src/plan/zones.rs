@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::deployment::Recipe;
-use super::eligibility::{check_rules, check_status};
+use super::eligibility::meets_rules;
+use super::fleet::{Fleet, Row};
 use super::members::Member;
 use super::ranking::ZONE;
 use super::world::{Instance, Service, World};
@@ -33,24 +34,14 @@ pub(super) fn zone_of(instance: &Instance) -> Option<&str> {
 impl<'w> Zones<'w> {
     /// The zones in which an instance is open to the service, whatever room there is.
     pub(super) fn new(world: &'w World, service: &'w Service, recipe: Recipe<'w>) -> Self {
-        let open = |instance: &Instance| {
+        let fits = |row: &Row| {
             let namespace = &service.key.namespace;
-            check_status(instance).is_none()
-                && check_rules(
-                    world,
-                    instance,
-                    namespace,
-                    None,
-                    recipe.definition,
-                    recipe.constraints,
-                )
-                .is_none()
+            let (definition, constraints) = (recipe.definition, recipe.constraints);
+            meets_rules(world, row.instance(), namespace, None, definition, constraints)
         };
-        let instances = world.instances_of(&service.cluster);
-        let zones = instances
-            .filter(|instance| open(instance))
-            .filter_map(|i| zone_of(i));
-        Self(zones.map(|zone| (zone, Zone::default())).collect())
+        let zones = world.fleet(&service.cluster).into_iter().flat_map(Fleet::zones);
+        let open = zones.filter_map(|(zone, mut rows)| rows.any(fits).then_some(zone));
+        Self(open.map(|zone| (zone, Zone::default())).collect())
     }
 
     /// The same zones with these tasks.

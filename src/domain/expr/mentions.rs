@@ -30,9 +30,30 @@ impl Expression {
         self.root.mentions(&mut found);
         found
     }
+
+    /// Whether its truth can depend on the tasks of an instance, and not on the instance alone.
+    #[must_use]
+    pub fn asks_about_tasks(&self) -> bool {
+        self.root.asks_about_tasks()
+    }
 }
 
 impl Node {
+    fn asks_about_tasks(&self) -> bool {
+        match self {
+            Self::Any(members) | Self::All(members) => members.iter().any(Self::asks_about_tasks),
+            Self::Not(inner) => inner.asks_about_tasks(),
+            Self::Test(predicate) => match predicate {
+                Predicate::TaskGroup(_) | Predicate::RunningTasksCount(_) => true,
+                Predicate::AgentConnected(_)
+                | Predicate::AgentVersion(_)
+                | Predicate::Ec2InstanceId(_)
+                | Predicate::RegisteredAt(_)
+                | Predicate::Attribute { .. } => false,
+            },
+        }
+    }
+
     fn mentions<'a>(&'a self, found: &mut Vec<Mention<'a>>) {
         match self {
             Self::Any(members) | Self::All(members) => members.iter().for_each(|m| m.mentions(found)),
@@ -79,6 +100,18 @@ impl TextTest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn task_groups_and_counts_are_about_tasks_and_nothing_else_is_cql_15_cql_16() {
+        let asks = |text: &str| Expression::parse(text).unwrap().asks_about_tasks();
+        assert!(asks("not (attribute:a == b or task:group == service:db)"));
+        assert!(asks("attribute:a exists and runningTasksCount < 4"));
+        assert!(asks("task:group !exists"));
+        assert!(!asks(
+            "attribute:a == b and agentConnected == true and agentVersion >= 1.0 and ec2InstanceId in [a, b] \
+             and registeredAt < 2026-01-01"
+        ));
+    }
 
     #[test]
     fn subjects_are_told_with_the_values_they_are_compared_with() {

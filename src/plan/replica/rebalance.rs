@@ -77,7 +77,7 @@ impl Pass<'_> {
             && let Some((from, to)) = zones.move_from_to()
         {
             let id = format!("{}#{}", self.service.version, start.len());
-            let Some(instance) = placer.place_where(&id, |i| zone_of(i) == Some(to)) else {
+            let Some(instance) = placer.place_in(&id, Some(to)) else {
                 zones.close(to);
                 full.push(texts::zone_full(name, to));
                 continue;

@@ -35,31 +35,34 @@ impl Scene {
             daemon_namespaces: None,
             optimistic: Optimistic::Off,
         };
-        world.clusters.insert(cluster.name.clone(), Arc::new(cluster));
+        world.set_clusters([cluster], []);
         Self { world, drawn: 0 }
     }
 
     pub(crate) fn cluster(mut self, edit: impl FnOnce(&mut Cluster)) -> Self {
-        edit(Arc::make_mut(self.world.clusters.get_mut("default").unwrap()));
+        let mut edit = Some(edit);
+        self.world.edit_clusters(|cluster| edit.take().unwrap()(cluster));
         self
     }
 
+    /// The namespace is being deleted.
+    pub(crate) fn leave_namespace(&mut self, namespace: &str) {
+        let clusters: Vec<Cluster> = self.world.clusters.values().map(|c| Cluster::clone(c)).collect();
+        self.world.set_clusters(clusters, [namespace.to_owned()]);
+    }
+
     pub(crate) fn instance(mut self, instance: Instance) -> Self {
-        self.world
-            .instances
-            .insert(instance.name.clone(), Arc::new(instance));
+        self.world.put_instance(instance);
         self
     }
 
     pub(crate) fn definition(mut self, definition: Definition) -> Self {
-        self.world
-            .definitions
-            .insert(definition.key.clone(), Arc::new(definition));
+        self.world.put_definition(definition);
         self
     }
 
     pub(crate) fn service(mut self, service: Service) -> Self {
-        self.world.services.insert(service.key.clone(), Arc::new(service));
+        self.world.put_service(service);
         self
     }
 
@@ -69,13 +72,14 @@ impl Scene {
     }
 
     pub(crate) fn edit_instance(&mut self, name: &str, edit: impl FnOnce(&mut Instance)) {
-        edit(Arc::make_mut(self.world.instances.get_mut(name).unwrap()));
+        self.world.edit_instance(name, edit);
     }
 
     pub(crate) fn edit_service(&mut self, name: &str, edit: impl FnOnce(&mut Service)) {
-        let service = Arc::make_mut(self.world.services.get_mut(&key(name)).unwrap());
-        edit(service);
-        service.version += 1;
+        self.world.edit_service(&key(name), |service| {
+            edit(service);
+            service.version += 1;
+        });
     }
 
     pub(crate) fn edit_task(&mut self, id: &str, edit: impl FnOnce(&mut Task)) {
@@ -406,13 +410,17 @@ impl Scene {
     }
 
     pub(crate) fn release(&mut self) {
-        let names: Vec<String> = self.world.instances.keys().cloned().collect();
-        for name in names {
-            let world = self.world.clone();
-            let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
-            self.edit_instance(&name, |i| i.reservations.retain(|r| !ended(r)));
-            let turns = turns(&self.world, &self.world.instances[&name]);
-            self.edit_instance(&name, |i| {
+        let world = self.world.clone();
+        let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
+        for (name, instance) in world.instances.iter() {
+            if instance.reservations.iter().any(ended) {
+                self.edit_instance(name, |i| i.reservations.retain(|r| !ended(r)));
+            }
+            let turns = turns(&self.world, &self.world.instances[name]);
+            if turns.is_empty() {
+                continue;
+            }
+            self.edit_instance(name, |i| {
                 for (entry, turn) in std::mem::take(&mut i.queue).into_iter().zip(turns) {
                     match turn {
                         Turn::Goes => {}
@@ -435,13 +443,18 @@ impl Scene {
     /// One whole round: plan, commit, Tasks made, marks carried out, tasks run and end.
     pub(crate) fn round(&mut self, name: &str) -> ServicePlan {
         let plan = self.plan(name);
-        self.commit(name, &plan);
+        self.carry_out(name, &plan);
+        plan
+    }
+
+    /// The rest of a round: commit, Tasks made, marks carried out, tasks run and end.
+    pub(crate) fn carry_out(&mut self, name: &str, plan: &ServicePlan) {
+        self.commit(name, plan);
         self.create_tasks();
         self.carry_out_marks();
         self.look_at_queued();
         self.run_tasks();
         self.end_tasks();
-        plan
     }
 
     /// Rounds of a minute each until nothing changes, at most 40.

@@ -6,7 +6,7 @@ use crate::plan::testing::*;
 const WHY: &str = "Namespace shop is being deleted.";
 
 fn going(mut scene: Scene) -> Scene {
-    scene.world.leaving_namespaces.insert(NAMESPACE.to_owned());
+    scene.leave_namespace(NAMESPACE);
     scene
 }
 
@@ -55,7 +55,7 @@ fn its_daemons_hold_back_no_room_from_others_daemon_26() {
 #[test]
 fn other_namespaces_go_on() {
     let mut scene = scene();
-    scene.world.leaving_namespaces.insert("another".to_owned());
+    scene.leave_namespace("another");
     assert_eq!(scene.plan("web").start.len(), 3);
 }
 

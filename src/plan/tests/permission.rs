@@ -33,7 +33,7 @@ fn the_younger_of_two_services_of_one_name_waits_and_says_so_svc_5() {
     scene.edit_service("old", |s| s.deleting = true);
     let stalled = scene.plan("new").stalled.unwrap();
     assert!(stalled.starts_with("Unable to Start a service that is still Draining. EcsService old is being"));
-    scene.world.services.remove(&key("old"));
+    scene.world.remove_service(&key("old"));
     assert_eq!(scene.plan("new").start.len(), 1);
 }
 
@@ -44,7 +44,7 @@ fn a_name_is_taken_only_within_its_namespace_and_cluster_svc_5() {
     assert_eq!(scene.plan("new").stalled, None);
     let mut scene = two_of_one_name();
     let mut elsewhere = scene.get("new").clone();
-    scene.world.services.remove(&key("new"));
+    scene.world.remove_service(&key("new"));
     elsewhere.key.namespace = "bank".to_owned();
     assert_eq!(crate::plan::permission::may_place(&scene.world, &elsewhere), None);
 }

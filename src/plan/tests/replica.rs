@@ -327,7 +327,7 @@ fn what_may_not_place_keeps_what_runs() {
 fn nothing_starts_in_a_namespace_that_is_being_deleted() {
     let mut scene = scene(3).service(daemon("d", "r:1"));
     assert!(!scene.plan("r").start.is_empty() && !scene.plan("d").start.is_empty());
-    scene.world.leaving_namespaces.insert(key("r").namespace);
+    scene.leave_namespace(&key("r").namespace);
     for name in ["r", "d"] {
         let plan = scene.plan(name);
         assert!(plan.start.is_empty() && plan.stop.is_empty(), "{name}");
@@ -355,7 +355,7 @@ fn an_unreadable_constraint_starts_nothing_and_stops_nothing_cons_9() {
 #[test]
 fn a_missing_cluster_is_named_clu_7() {
     let mut scene = scene(1);
-    scene.world.clusters.clear();
+    scene.world.set_clusters([], []);
     let plan = scene.plan("r");
     assert!(plan.start.is_empty());
     assert!(plan.stalled.unwrap().starts_with("Cluster not found."));

@@ -242,3 +242,18 @@ pub(super) fn check_ledger(scene: &Scene) {
         assert_eq!(left.ports.len(), ports, "I1: a port is taken twice");
     }
 }
+
+/// I8: each share has its task, and each task that has not ended its share.
+pub(super) fn check_rest(scene: &Scene) {
+    let world = &scene.world;
+    for instance in world.instances.values() {
+        for entry in &instance.reservations {
+            let task = world.task(&key(&entry.task));
+            assert!(task.is_some_and(|t| t.alive()), "I8: {entry:?}");
+        }
+    }
+    for task in world.tasks().filter(|t| t.alive()) {
+        let at = &world.instances[task.instance.as_ref().unwrap()];
+        assert!(at.reservation(&task.key).is_some(), "I8: {task:?}");
+    }
+}
