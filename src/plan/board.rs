@@ -69,17 +69,15 @@ impl<'a> Board<'a> {
             let of_instance = match criterion {
                 // what comes after a draw decides nothing
                 Criterion::Random => break,
-                Criterion::Spread(tally) => match &tally.attribute {
-                    Some(name) => {
+                Criterion::Spread(tally) => {
+                    if let Some(name) = &tally.attribute {
                         columns.push(Column::Groups(tallies.len()));
                         tallies.push((name.as_str(), tally));
                         continue;
                     }
-                    None => {
-                        here = Some(tally);
-                        Own::Tasks
-                    }
-                },
+                    here = Some(tally);
+                    Own::Tasks
+                }
                 Criterion::Cpu => Own::Cpu,
                 Criterion::Memory => Own::Memory,
             };

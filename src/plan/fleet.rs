@@ -29,8 +29,8 @@ pub(super) struct Row {
     open: bool,
     /// What is left less what daemons hold back; `None`: that depends on the tasks there.
     left: Option<Resources>,
-    /// Value of its zone attribute, if it has that.
-    zone: Option<Option<Arc<str>>>,
+    /// Value of its zone attribute, if it has that; one without value has the empty text.
+    zone: Option<Arc<str>>,
 }
 
 impl Fleet {
@@ -59,7 +59,7 @@ impl Fleet {
     /// Puts an instance in, or replaces it.
     pub(super) fn put(&mut self, name: String, mut row: Row) {
         self.remove(&name);
-        if let Some(Some(zone)) = &mut row.zone {
+        if let Some(zone) = row.zone.as_mut().filter(|zone| !zone.is_empty()) {
             if let Some((known, _)) = self.zones.get_key_value(zone) {
                 *zone = Arc::clone(known);
             }
@@ -75,7 +75,7 @@ impl Fleet {
 
     /// Takes an instance out.
     pub(super) fn remove(&mut self, name: &str) {
-        let old = self.rows.remove(name).and_then(|old| old.zone.flatten());
+        let old = self.rows.remove(name).and_then(|old| old.zone);
         if let Some(zone) = old
             && let Some(names) = self.zones.get_mut(&zone)
         {
@@ -122,7 +122,7 @@ impl Row {
             zone: instance
                 .attributes
                 .get(ZONE)
-                .map(|value| value.as_deref().map(Arc::from)),
+                .map(|value| value.as_deref().unwrap_or_default().into()),
             instance,
         }
     }
@@ -153,7 +153,7 @@ impl Row {
     /// Value of an attribute; one without value has the empty text.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         if name == ZONE {
-            return self.zone.as_ref().map(|zone| zone.as_deref().unwrap_or_default());
+            return self.zone.as_deref();
         }
         let value = self.instance.attributes.get(name)?;
         Some(value.as_deref().unwrap_or_default())
@@ -161,6 +161,6 @@ impl Row {
 
     /// Its zone, if it says one.
     pub(super) fn zone(&self) -> Option<&str> {
-        self.zone.as_ref()?.as_deref()
+        self.zone.as_deref().filter(|zone| !zone.is_empty())
     }
 }

@@ -28,7 +28,8 @@ struct Zone {
 
 /// The zone of an instance, if it says one.
 pub(super) fn zone_of(instance: &Instance) -> Option<&str> {
-    instance.attributes.get(ZONE)?.as_deref()
+    let zone = instance.attributes.get(ZONE)?.as_deref();
+    zone.filter(|zone| !zone.is_empty())
 }
 
 impl<'w> Zones<'w> {

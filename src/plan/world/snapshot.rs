@@ -406,7 +406,7 @@ impl World {
     /// Instances of a cluster, sorted by name.
     pub fn instances_of<'a>(&'a self, cluster: &str) -> impl Iterator<Item = &'a Arc<Instance>> {
         let fleet = self.fleet(cluster).into_iter();
-        fleet.flat_map(|fleet| fleet.rows().map(|row| row.instance()))
+        fleet.flat_map(|fleet| fleet.rows().map(Row::instance))
     }
 
     /// A TaskDefinition by namespace and what a user wrote: `family`, `family:revision` or an ARN that ends so. A

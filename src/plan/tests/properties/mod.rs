@@ -111,7 +111,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(1500))]
+    #![proptest_config(config(2000))]
 
     #[test]
     fn a_service_that_fits_is_placed_within_two_passes_place_1(

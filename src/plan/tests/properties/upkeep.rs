@@ -91,7 +91,7 @@ fn instance_of(n: usize, cluster: usize, zone: usize, shares: &[usize]) -> Insta
 fn make(world: &mut World, change: &Change) {
     match change {
         Change::Instance(n, cluster, zone, shares) => {
-            world.put_instance(instance_of(*n, *cluster, *zone, shares))
+            world.put_instance(instance_of(*n, *cluster, *zone, shares));
         }
         Change::NoInstance(n) => world.remove_instance(&format!("i{n}")),
         Change::Service(n, cluster, definition, kind) => {
@@ -167,9 +167,13 @@ proptest! {
         }
         prop_assert_eq!(format!("{:?}", anew(&world)), format!("{world:?}"));
         let removed: Vec<Key> = world.services.keys().cloned().collect();
-        removed.iter().for_each(|key| world.remove_service(key));
+        for key in &removed {
+            world.remove_service(key);
+        }
         let instances: Vec<String> = world.instances.keys().cloned().collect();
-        instances.iter().for_each(|name| world.remove_instance(name));
+        for name in &instances {
+            world.remove_instance(name);
+        }
         prop_assert_eq!(format!("{:?}", anew(&world)), format!("{world:?}"));
     }
 }
