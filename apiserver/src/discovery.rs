@@ -17,12 +17,21 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 /// The Kubernetes version that the server claims to be.
 const MINOR: &str = "37";
 
+/// By this a version says whose it is.
+const BUILD: &str = "+embedded";
+
+/// Whether the `gitVersion` of an API server is that of this one.
+#[must_use]
+pub fn is_embedded(git_version: &str) -> bool {
+    git_version.ends_with(BUILD)
+}
+
 /// The answer of `/version`.
 pub(crate) fn version() -> Value {
     json!({
         "major": "1", "minor": MINOR, "emulationMajor": "1", "emulationMinor": MINOR,
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "36",
-        "gitVersion": format!("v1.{MINOR}.0+embedded"), "gitCommit": "unknown", "gitTreeState": "clean",
+        "gitVersion": format!("v1.{MINOR}.0{BUILD}"), "gitCommit": "unknown", "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, platform_arch()),
     })

@@ -40,5 +40,6 @@ pub mod topology;
 mod typed;
 mod verbs;
 
+pub use discovery::is_embedded;
 pub use server::{Limits, Server};
 pub use source::Sources;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::object::{self, text};
+use crate::object::{self, at, list, text};
 use crate::registry::{Kind, Registry, Role, custom};
+use crate::schema::Nulls;
 use crate::source::Sources;
 use crate::status::Refusal;
 use crate::store::{Collection, JournalError, Key, Store};
+use crate::typed;
 
 /// Events go an hour after they were last written.
 const EVENTS_LIVE: SignedDuration = SignedDuration::from_hours(1);
@@ -115,6 +117,7 @@ impl State {
         self.index(&kind.collection, &key, old.as_deref(), Some(&written));
         if kind.role == Role::Definition {
             self.serve(&written);
+            self.reshape(old.as_deref(), &written)?;
         }
         self.note(&kind.collection, &key, old.as_deref(), &written);
         if kind.role == Role::Event {
@@ -164,6 +167,34 @@ impl State {
         for kind in custom::kinds(definition) {
             self.registry.insert(kind);
         }
+    }
+
+    /// Objects of a definition are read by its schema as it is now: what that does not know is not there any more, and its
+    /// defaults are. They are brought to that form when the schema changes.
+    fn reshape(&mut self, before: Option<&Value>, definition: &Value) -> Result<(), Refusal> {
+        let versions = |definition| at(definition, &["spec", "versions"]);
+        if before.is_none_or(|before| versions(before) == versions(definition)) {
+            return Ok(());
+        }
+        let stores = |version: &&Value| at(version, &["storage"]) == Some(&Value::Bool(true));
+        let stored = list(definition, &["spec", "versions"]).iter().find(stores);
+        let (group, plural) = (
+            text(definition, &["spec", "group"]),
+            text(definition, &["spec", "names", "plural"]),
+        );
+        let version = stored.map_or("", |version| text(version, &["name"]));
+        let Some(kind) = self.registry.get(group, version, plural) else {
+            return Ok(());
+        };
+        for (key, stored) in &self.store.snapshot(&kind.collection).objects {
+            let (old, mut value) = (stored.value(), Value::clone(&stored.value()));
+            let fits = typed::conform(&kind, &mut value, Nulls::Dropped).is_ok();
+            if fits && value != *old {
+                let amended = self.store.amend(&kind.collection, key, value);
+                amended.map_err(|error| failed(&error))?;
+            }
+        }
+        Ok(())
     }
 
     fn index(&mut self, collection: &Collection, key: &Key, old: Option<&Value>, new: Option<&Value>) {

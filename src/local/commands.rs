@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use embedded_apiserver::is_embedded;
 use kube::Client;
 
 use super::terminal::{note, say};
@@ -41,7 +42,7 @@ pub(super) async fn run(command: LocalCommand) -> anyhow::Result<()> {
             }
         }
     }
-    anyhow::ensure!(failed == 0, "{failed} of {} could not be done", names.len());
+    ensure!(failed == 0, "{failed} of {} could not be done", names.len());
     Ok(())
 }
 
@@ -60,5 +61,17 @@ async fn reach(named: Option<PathBuf>) -> anyhow::Result<Client> {
     };
     let config = client::config(Some(&path)).await;
     let config = config.context("is a local mode running? It writes this file, and removes it at its end")?;
-    client::reader(config)
+    let client = client::reader(config)?;
+    let server = client
+        .apiserver_version()
+        .await
+        .context("no local mode answers")?;
+    ensure!(
+        is_embedded(&server.git_version),
+        "{} leads to a Kubernetes API server of version {}, which is no local mode: nothing was changed. Name the kubeconfig \
+         that `ecs-operator local` wrote with --kubeconfig",
+        path.display(),
+        server.git_version
+    );
+    Ok(client)
 }

@@ -39,6 +39,15 @@ pub(super) fn machine(name: String, zone: &str, args: &Made) -> anyhow::Result<M
         !zone.is_empty(),
         "an availability zone without a name: write one such as us-east-1a"
     );
+    for (what, amount) in [("cpu", &args.cpu), ("memory", &args.memory)] {
+        let negative = amount
+            .as_ref()
+            .is_some_and(|amount| amount.trim_start().starts_with('-'));
+        ensure!(
+            !negative,
+            "{what}: an instance cannot have less than nothing: write a quantity such as 2 or 4Gi"
+        );
+    }
     let size = instance_type::size(&args.instance_type);
     let (cpu, memory) = match (&args.cpu, &args.memory, size) {
         (Some(cpu), Some(memory), _) => (cpu.clone(), memory.clone()),

@@ -56,6 +56,8 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(options: LocalOptions) -> anyhow::Result<()> {
+    // from now on a signal is an orderly end, however far the start is
+    let signalled = tokio::spawn(operator::signals());
     // what can be wrong with the options is found before anything is made
     let manifests = options.manifests.as_deref().map(manifests::read).transpose()?;
     let machines = machines::wanted(&options)?;
@@ -105,7 +107,7 @@ async fn serve(options: LocalOptions) -> anyhow::Result<()> {
     };
     let outcome = tokio::select! {
         biased;
-        signalled = operator::signals() => signalled.and_then(|()| {
+        signalled = signalled => signalled.map_err(anyhow::Error::from).flatten().and_then(|()| {
             anyhow::ensure!(!has_end, "interrupted");
             Ok(())
         }),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::Settings;
@@ -284,7 +284,7 @@ impl Kubelets {
             "metadata": {"name": name, "namespace": "kube-node-lease", "ownerReferences": [owner]},
             "spec": {
                 "holderIdentity": name,
-                "leaseDurationSeconds": self.settings.lease_every.as_secs().saturating_mul(4),
+                "leaseDurationSeconds": lease_seconds(self.settings.lease_every),
                 "renewTime": now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
             },
         })
@@ -319,5 +319,21 @@ impl Kubelets {
             Timer::Report(name.clone()),
             Some(after(now, self.settings.report_every)),
         );
+    }
+}
+
+/// How long a Lease counts that is renewed so often: whole seconds, and never none, which no API server takes.
+fn lease_seconds(every: SignedDuration) -> i64 {
+    every.saturating_mul(4).as_secs().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_lasts_four_renewals_and_at_least_a_second() {
+        assert_eq!(lease_seconds(SignedDuration::from_secs(10)), 40);
+        assert_eq!(lease_seconds(SignedDuration::from_millis(10)), 1);
     }
 }

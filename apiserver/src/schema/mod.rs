@@ -36,6 +36,7 @@ use serde_json::Value;
 pub(crate) use cel::compare_quantities;
 pub use decode::{decode, settle, strict_error, strict_faults};
 pub use error::{ErrorKind, FieldError, SchemaError};
+pub(crate) use prune::Nulls;
 
 use correlate::Pair;
 use error::Path;
@@ -94,7 +95,12 @@ impl Schema {
     /// Takes unknown fields out, and nulls where none may be. Returns the paths of the unknown fields, as strict field
     /// validation names them ([`strict_error`]).
     pub fn prune(&self, object: &mut Value) -> Vec<String> {
-        prune::prune(&self.root, object)
+        prune::prune(&self.root, object, Nulls::Dropped)
+    }
+
+    /// As [`Schema::prune`], but for nulls.
+    pub(crate) fn prune_with(&self, object: &mut Value, nulls: Nulls) -> Vec<String> {
+        prune::prune(&self.root, object, nulls)
     }
 
     /// Puts defaults in for what is missing.

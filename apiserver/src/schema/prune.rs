@@ -9,6 +9,15 @@ use super::node::{Additional, Node};
 /// The fields that every resource has, whatever its schema says.
 const RESOURCE_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
+/// What becomes of nulls where the schema takes none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// They are as good as nothing: so in an object that is sent whole.
+    Dropped,
+    /// They are as wrong as any value of another type: so in what an apply says.
+    Kept,
+}
+
 /// The fields that were taken out, and where the walk is.
 #[derive(Default)]
 struct Walk {
@@ -36,7 +45,7 @@ impl Walk {
 
 /// Takes out of a resource what its schema does not know and returns the paths: those of the metadata first, then
 /// the others in order, then those of embedded resources' metadata.
-pub(super) fn prune(node: &Node, object: &mut Value) -> Vec<String> {
+pub(super) fn prune(node: &Node, object: &mut Value, nulls: Nulls) -> Vec<String> {
     let mut unknown = Vec::new();
     if let Some(meta) = object.get_mut("metadata") {
         unknown.extend(metadata::prune(meta, "metadata"));
@@ -45,7 +54,9 @@ pub(super) fn prune(node: &Node, object: &mut Value) -> Vec<String> {
     prune_value(&mut walk, object, Some(node), true);
     walk.unknown.sort();
     unknown.append(&mut walk.unknown);
-    drop_nulls(object, Some(node), true);
+    if nulls == Nulls::Dropped {
+        drop_nulls(object, Some(node), true);
+    }
     if node.has_embedded {
         embedded_metadata(&mut walk, object, node, true);
         walk.unknown.sort();

@@ -58,6 +58,9 @@ pub enum StorageError {
         #[source]
         source: serde_json::Error,
     },
+    /// It is no whole file any more.
+    #[error("{path} is damaged: restore it from a copy, or move it away to begin with nothing", path = .0.display())]
+    Damaged(PathBuf),
     /// The file cannot be read or written.
     #[error("{path} cannot be read or written", path = path.display())]
     File {
@@ -77,6 +80,13 @@ pub fn open(directory: &Path, history: usize) -> Result<Store, StorageError> {
         path: directory.to_owned(),
         source,
     })?;
+    // redb takes its own file for whole: of one that was cut short it reads past the end, and panics
+    let opened = std::panic::catch_unwind(|| open_file(&path, history));
+    opened.unwrap_or(Err(StorageError::Damaged(path)))
+}
+
+fn open_file(path: &Path, history: usize) -> Result<Store, StorageError> {
+    let path = path.to_owned();
     let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StorageError::InUse(path.clone()),
         other => StorageError::File {

@@ -110,3 +110,18 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     ));
     assert_eq!(fs::read(directory.path().join(FILE)).unwrap(), b"something else");
 }
+
+#[test]
+fn a_file_that_was_cut_short_is_refused_and_left_alone() {
+    let directory = Scratch::new();
+    drop(open(directory.path(), 10).unwrap());
+    let file = directory.path().join(FILE);
+    let whole = fs::metadata(&file).unwrap().len();
+    for left in [100, 4096, whole / 2] {
+        let open_file = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        open_file.set_len(left).unwrap();
+        let refused = open(directory.path(), 10).err().unwrap();
+        assert!(!refused.to_string().is_empty(), "{left}");
+        assert_eq!(fs::metadata(&file).unwrap().len(), left, "{refused}");
+    }
+}

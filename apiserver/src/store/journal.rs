@@ -22,7 +22,8 @@ pub struct JournalError(pub String);
 
 /// Makes writes last. What [`Journal::record`] accepted must be there for [`super::Store::restore`] after a crash.
 pub trait Journal: Send {
-    /// Called in the order of versions, once for each write.
+    /// Called in the order of versions, once for each write; an object that is only read otherwise comes with the version of the
+    /// write before.
     fn record(&mut self, record: &Record<'_>) -> Result<(), JournalError>;
 }
 

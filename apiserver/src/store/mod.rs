@@ -294,6 +294,23 @@ impl Store {
         Ok(value)
     }
 
+    /// Has an object read otherwise from now on, without a write that anybody sees: its version stays.
+    pub fn amend(&mut self, collection: &Collection, key: &Key, value: Value) -> Result<(), JournalError> {
+        let Some(objects) = self.collections.get_mut(collection) else {
+            return Ok(());
+        };
+        let stored = Arc::new(Stored::new(Arc::new(value)));
+        self.journal.record(&Record {
+            version: self.version,
+            collection,
+            key,
+            object: Some(&stored),
+        })?;
+        self.packer.keep(stored.clone(), collection);
+        objects.live.insert(key.clone(), stored);
+        Ok(())
+    }
+
     /// Deletes an object and returns its last state, with the version of the deletion; none if there was no such object.
     pub fn delete(&mut self, collection: &Collection, key: &Key) -> Result<Option<Arc<Value>>, JournalError> {
         let Some(last) = self.get(collection, key) else {

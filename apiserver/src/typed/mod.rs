@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::object::Object;
 use crate::registry::Kind;
+use crate::schema::Nulls;
 use crate::status::Cause;
 use crate::verbs::body::{add_type, json_kind};
 pub(crate) use misfit::Misfit;
 
 /// Drops unknown members and returns their paths; refuses what is of another form than the type says.
-pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Misfit> {
+pub(crate) fn conform(kind: &Kind, value: &mut Value, nulls: Nulls) -> Result<Vec<String>, Misfit> {
     if let Some(custom) = &kind.custom {
         let mut unknown = Vec::new();
         if let Some(schema) = &custom.schema {
@@ -24,7 +25,7 @@ pub(crate) fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Mis
                 return Err(Misfit::Other(why));
             }
             schema.default(value);
-            unknown = schema.prune(value);
+            unknown = schema.prune_with(value, nulls);
         }
         unknown.extend(conform_metadata(value)?);
         return Ok(unknown);
@@ -282,7 +283,7 @@ mod tests {
     fn conformed(group: &str, plural: &str, value: Value) -> Result<Value, String> {
         let kind = Registry::new().get(group, "v1", plural).unwrap();
         let mut value = value;
-        conform(&kind, &mut value)
+        conform(&kind, &mut value, Nulls::Dropped)
             .map(|_| value)
             .map_err(|misfit| misfit.decoded())
     }

@@ -8,6 +8,7 @@ use crate::protobuf;
 use crate::registry::{Kind, Role};
 use crate::request::{Call, Validation};
 use crate::schema;
+use crate::schema::Nulls;
 use crate::status::{Cause, Refusal};
 use crate::typed::Misfit;
 
@@ -153,7 +154,15 @@ pub(crate) fn decode(
             "{name} in version \"{version}\" cannot be handled as a {name}: {why}"
         ))
     };
-    conform(kind, &mut value, &duplicates, validation, &refuse, warnings)?;
+    conform(
+        kind,
+        &mut value,
+        &duplicates,
+        validation,
+        Nulls::Dropped,
+        &refuse,
+        warnings,
+    )?;
     Ok(value)
 }
 
@@ -247,10 +256,11 @@ pub(crate) fn conform(
     value: &mut Value,
     duplicates: &[String],
     validation: Validation,
+    nulls: Nulls,
     refuse: &dyn Fn(&Misfit) -> Refusal,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let unknown = crate::typed::conform(kind, value).map_err(|misfit| refuse(&misfit))?;
+    let unknown = crate::typed::conform(kind, value, nulls).map_err(|misfit| refuse(&misfit))?;
     match validation {
         Validation::Strict => {
             if let Some(why) = schema::strict_error(duplicates, &unknown) {

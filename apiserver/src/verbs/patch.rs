@@ -10,6 +10,7 @@ use crate::object;
 use crate::patch::{PatchError, json, merge, strategic};
 use crate::registry::Kind;
 use crate::request::{Call, Target, Validation, WriteOptions};
+use crate::schema::Nulls;
 use crate::state::State;
 use crate::status::{Cause, Refusal};
 use crate::structs;
@@ -43,7 +44,15 @@ pub(super) fn patch(
         Refusal::invalid_patch(&quoted(kind, call, &whole, types.as_ref()), &why)
     };
     check_patched(kind, &new, &refuse)?;
-    body::conform(kind, &mut new, &[], options.validation, &refuse, warnings)?;
+    body::conform(
+        kind,
+        &mut new,
+        &[],
+        options.validation,
+        Nulls::Dropped,
+        &refuse,
+        warnings,
+    )?;
     update::check_name(target, &new)?;
     create::place_existing(target, &mut new)?;
     warnings.extend(meta::warnings(kind, Some(&old), &new));
@@ -108,7 +117,15 @@ fn apply(
     )?;
     let made = new.clone();
     let refuse = |misfit: &Misfit| Refusal::invalid_patch(&structs::plain(&made), &misfit.decoded());
-    body::conform(kind, &mut new, &[], Validation::Ignore, &refuse, warnings)?;
+    body::conform(
+        kind,
+        &mut new,
+        &[],
+        Validation::Ignore,
+        Nulls::Kept,
+        &refuse,
+        warnings,
+    )?;
     object::set_meta(&mut new, "name", target.name.as_str());
     let Some(live) = live else {
         let created = create::insert(state, target, new, options, Writing::Apply)?;
