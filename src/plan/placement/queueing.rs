@@ -12,7 +12,7 @@ use crate::plan::choice::draw;
 use crate::plan::eligibility::{is_distinct, meets_rules, withheld};
 use crate::plan::optimistic::Optimistic;
 use crate::plan::timeline::{Timeline, stopping_on};
-use crate::plan::world::Instance;
+use crate::plan::world::{Instance, Rejection};
 
 /// An instance where a task may wait behind stopping ones.
 pub(super) struct Wait {
@@ -110,8 +110,7 @@ impl Placer<'_> {
         let instance = self.rows.get(row)?.instance();
         stopping_on(self.world, instance).next()?;
         let placed = self.taken.get(&row).map_or(0, |taken| taken.tasks);
-        self.rejection(row)
-            .filter(|rejection| rejection.lacks_resources())?;
+        self.rejection(row).filter(Rejection::lacks_resources)?;
         let mut instance = Instance::clone(instance);
         instance.reservations.extend(iter::repeat_n(self.entry(), placed));
         Some(instance)
