@@ -243,7 +243,7 @@ pub(super) fn check_ledger(scene: &Scene) {
     }
 }
 
-/// I8: each share has its task, and each task that has not ended its share.
+/// I8: each share has its task, each bound task that has not ended its share, and each entry of a queue its unbound task.
 pub(super) fn check_rest(scene: &Scene) {
     let world = &scene.world;
     for instance in world.instances.values() {
@@ -251,9 +251,18 @@ pub(super) fn check_rest(scene: &Scene) {
             let task = world.task(&key(&entry.task));
             assert!(task.is_some_and(|t| t.alive()), "I8: {entry:?}");
         }
+        for entry in &instance.queue {
+            let task = world.task(&key(&entry.task));
+            assert!(
+                task.is_some_and(|t| t.wanted() && t.instance.is_none()),
+                "I8: {entry:?}"
+            );
+        }
     }
     for task in world.tasks().filter(|t| t.alive()) {
-        let at = &world.instances[task.instance.as_ref().unwrap()];
+        let Some(at) = task.instance.as_ref().map(|name| &world.instances[name]) else {
+            continue;
+        };
         assert!(at.reservation(&task.key).is_some(), "I8: {task:?}");
     }
 }
