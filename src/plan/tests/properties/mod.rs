@@ -130,7 +130,7 @@ proptest! {
         // a service that is new, on an instance that is new and has room for it next to the daemons
         scene = scene
             .definition(definition("new:1", 100, 64))
-            .instance(instance("new").size(4000, 8192))
+            .instance(instance("new").size(40_000, 65_536))
             .service(replica("new", "new:1", 3).member_of("attribute:kind == new"));
         scene.edit_instance("new", |i| drop(i.attributes.insert("kind".to_owned(), Some("new".to_owned()))));
         // whoever else plans first
