@@ -9,7 +9,7 @@ use tracing::debug;
 use super::Context;
 use super::errors::Error;
 use super::queue::Action;
-use super::run_once::bind;
+use super::run_once::{bind, reasons};
 use super::task::{SOON, checked, stop};
 use crate::api::{PlacementFailure, Queued, StopCode, Task};
 use crate::cache::store::{key_of, version_of};
@@ -100,7 +100,7 @@ async fn share(context: &Context, task: &Task, place: &Place) -> Result<Option<A
     }
 }
 
-/// Writes down where the task waits and until when, or why it waits nowhere.
+/// Writes down where the task waits and until when, or why it waits nowhere, unless about the same stands there.
 async fn report(
     context: &Context,
     task: &Task,
@@ -109,7 +109,9 @@ async fn report(
 ) -> Result<Action, Error> {
     let mut status = task.status.clone().unwrap_or_default();
     status.observed_generation = task.metadata.generation;
-    status.placement_failures = failures.to_vec();
+    if reasons(&status.placement_failures) != reasons(failures) {
+        status.placement_failures = failures.to_vec();
+    }
     let queued = wait.map(said);
     let same = match (&queued, &status.queued) {
         (Some(new), Some(old)) => about_same(new, old),

@@ -119,7 +119,8 @@ async fn report(context: &Context, task: &Task, failures: &[PlacementFailure]) -
     checked(context.ledger.report_task(task, &status).await).map(drop)
 }
 
-fn reasons(failures: &[PlacementFailure]) -> Vec<(&str, &str)> {
+/// The reasons by instance, whatever the amounts.
+pub(super) fn reasons(failures: &[PlacementFailure]) -> Vec<(&str, &str)> {
     let mut found: Vec<_> = failures
         .iter()
         .map(|f| (f.container_instance.as_str(), f.reason.as_str()))
