@@ -24,7 +24,9 @@ use ecs_operator::domain::records::{
     DesiredStatus, HealthStatus, InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef,
 };
 use ecs_operator::domain::resources::Resources;
-use ecs_operator::plan::world::{Cluster, Definition, Instance, Key, Service, Strategy, Task, World};
+use ecs_operator::plan::world::{
+    Cluster, Definition, Instance, Key, Optimistic, Service, Strategy, Task, World,
+};
 use ecs_operator::plan::{self, ServicePlan};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -72,6 +74,7 @@ fn instance(number: usize) -> Instance {
         reservations: Vec::new(),
         overcommitted: false,
         newer_ledger: None,
+        queue: Vec::new(),
         name,
     }
 }
@@ -89,6 +92,7 @@ fn definition(family: &str, cpu: i64, memory: i64) -> Definition {
         constraints: Ok(Vec::new()),
         required_attributes: Vec::new(),
         health_checked: false,
+        stop_seconds: 30,
     }
 }
 
@@ -144,6 +148,7 @@ fn fleet(instances: usize) -> World {
         replicas_wait_for_daemons: false,
         allowed_namespaces: None,
         daemon_namespaces: None,
+        optimistic: Optimistic::Off,
     };
     world.set_clusters([cluster], []);
     for one in (0..instances).map(instance) {
@@ -216,6 +221,7 @@ fn carry_out(world: &mut World, key: &Key, plan: &ServicePlan) {
             started_at: Some(world.now - AGE),
             stopped_at: None,
             stop_code: None,
+            stopping_at: None,
             stopped_reason: None,
             held_up: None,
             tombstone: false,

@@ -68,6 +68,15 @@ fn no_task_of_all_or_nothing_has_a_pod_before_all_have_shares_whichever_write_is
 }
 
 #[test]
+fn in_crowded_clusters_tasks_wait_behind_stopping_ones_opt_1() {
+    let queued = |seed| Schedule::drawn(seed).run(Log::default()).figures.queued;
+    // `on`, then `smart`
+    for mode in [[14, 38, 62], [27, 39, 71]] {
+        assert!(mode.into_iter().any(|seed| queued(seed) > 0), "{mode:?}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_log() {
     for seed in 0..2 {
         let schedule = Schedule::drawn(seed);

@@ -38,6 +38,8 @@ pub(crate) struct User {
     rng: StdRng,
     next_node: usize,
     habits: Habits,
+    /// The cluster's optimisticPlacement.
+    placement: &'static str,
 }
 
 /// What a user does, as often as it stands here.
@@ -108,6 +110,11 @@ impl User {
             network,
             rng: StdRng::seed_from_u64(seed),
             next_node: NODES,
+            placement: match seed % 4 {
+                2 => "on",
+                3 => "smart",
+                _ => "off",
+            },
         }
     }
 
@@ -119,13 +126,15 @@ impl User {
                 &json!({ "metadata": { "name": namespace } }),
             );
         }
-        let cluster = json!({ "metadata": { "name": "default" }, "spec": { "healthyAfterSeconds": 1 } });
+        let cluster = json!({ "metadata": { "name": "default" }, "spec": {
+            "healthyAfterSeconds": 1, "optimisticPlacement": self.placement } });
         self.create(&format!("{GROUP}/ecsclusters"), &cluster);
         for node in 0..NODES {
             self.node(&format!("n{node}"));
         }
         for namespace in [MAIN, SIDE] {
-            for (revision, cpu) in [(1, 256), (2, 448)] {
+            let sizes = if self.crowded() { [384, 384] } else { [256, 448] };
+            for (revision, cpu) in (1..).zip(sizes) {
                 self.create(
                     &format!("{GROUP}/namespaces/{namespace}/taskdefinitions"),
                     &definition("web", revision, cpu),
@@ -136,9 +145,15 @@ impl User {
             self.replica(MAIN, name, count);
         }
         self.daemon();
-        if self.rng.random_bool(0.5) {
+        // in a crowded cluster there would be no room for it in the end
+        if self.rng.random_bool(0.5) && !self.crowded() {
             self.replica(SIDE, "blue", 2);
         }
+    }
+
+    /// Whether there is so little room that tasks wait behind stopping ones: a rollout or a drain is enough. (OPT-1)
+    fn crowded(&self) -> bool {
+        self.placement != "off"
     }
 
     fn replica(&self, namespace: &str, name: &str, count: i64) {
@@ -155,7 +170,8 @@ impl User {
 
     /// A machine joins.
     fn node(&self, name: &str) {
-        let resources = json!({ "cpu": "2", "memory": "4Gi", "pods": "20" });
+        let cpu = if self.crowded() { "1200m" } else { "2" };
+        let resources = json!({ "cpu": cpu, "memory": "4Gi", "pods": "20" });
         let node = json!({
             "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } },
             "spec": { "providerID": format!("simulated:///{name}") },

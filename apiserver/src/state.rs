@@ -176,8 +176,8 @@ impl State {
         if before.is_none_or(|before| versions(before) == versions(definition)) {
             return Ok(());
         }
-        let stores = |version: &&Value| at(version, &["storage"]) == Some(&Value::Bool(true));
-        let stored = list(definition, &["spec", "versions"]).iter().find(stores);
+        let storing = |version: &&Value| at(version, &["storage"]) == Some(&Value::Bool(true));
+        let stored = list(definition, &["spec", "versions"]).iter().find(storing);
         let (group, plural) = (
             text(definition, &["spec", "group"]),
             text(definition, &["spec", "names", "plural"]),

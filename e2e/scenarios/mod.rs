@@ -19,6 +19,7 @@ mod join;
 mod ledger_wiped;
 mod namespace_deleted;
 mod node_lost;
+mod optimistic;
 mod own_scheduler;
 mod pod_lost;
 mod protection;

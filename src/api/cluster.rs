@@ -77,6 +77,11 @@ pub struct EcsClusterSpec {
     /// Whether the share of a stopping task counts as free: `off` (never), `on` (as ECS), `smart`. (OPT-5)
     #[serde(default)]
     pub optimistic_placement: OptimisticPlacement,
+    /// With `smart`, a task waits behind a stopping task only if that is expected to be STOPPED within this many seconds.
+    /// Default 30. (OPT-5)
+    #[serde(default = "default_max_wait_seconds")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub optimistic_placement_max_wait_seconds: i64,
     /// What cordoning a node does to its instance: `Drain` (default) or `StopPlacing`.
     #[serde(default)]
     pub on_cordon: OnCordon,
@@ -138,6 +143,10 @@ fn default_disconnected_seconds() -> i64 {
     300
 }
 
+fn default_max_wait_seconds() -> i64 {
+    30
+}
+
 fn default_healthy_after_seconds() -> i64 {
     40
 }
@@ -153,9 +162,9 @@ pub enum OptimisticPlacement {
     /// Never: counted until STOPPED.
     #[default]
     Off,
-    /// Always, as ECS does.
+    /// Always, as ECS does: where no instance has room, a task of a service waits behind stopping ones, and is not moved.
     On,
-    /// Only where that starts the task sooner.
+    /// Only behind tasks that are expected to stop soon, where that is soonest; it moves when there is room elsewhere.
     Smart,
 }
 

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Condition, InstanceStatus, Reservation};
+use super::{Attribute, Condition, InstanceStatus, QueueEntry, Reservation};
 use crate::domain::resources::Resources;
 
 /// A node of the cluster as an ECS container instance. Made by the operator and named as the node; users set
@@ -186,6 +186,11 @@ pub struct ContainerInstanceStatus {
     #[schemars(length(max = 1000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["namespace".into(), "task".into()]))]
     pub reservations: Vec<Reservation>,
+    /// Tasks that wait here behind stopping ones, in the order they came; they take no room. (OPT-1)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["namespace".into(), "task".into()]))]
+    pub queue: Vec<QueueEntry>,
     /// Format of the ledger; an operator that knows only an older one leaves it alone.
     #[serde(default)]
     pub ledger_version: i64,

@@ -267,11 +267,31 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub placement_failures: Vec<PlacementFailure>,
+    /// Where the task waits behind stopping ones for its share. (OPT-1)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Queued>,
     /// Placed, Ready and, if it has health checks, Healthy; Protected, if that was ever asked for; Quiesce, if only
     /// protection keeps or kept it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Where a task waits, behind whom, and for how long. (OPT-1)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    /// ContainerInstance in whose queue it stands.
+    #[schemars(length(max = 253))]
+    pub container_instance: String,
+    /// Tasks there that are stopping, whose end it waits for: `namespace/name`, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 127)))]
+    pub behind: Vec<String>,
+    /// When it is expected to start (RFC 3339); absent if nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub until: Option<String>,
 }
 
 /// A Pod by name and uid.

@@ -97,6 +97,8 @@ pub struct Figures {
     pub writes: BTreeMap<Kind, u64>,
     /// Reservations that were added, restored ones left out. (I1, I3)
     pub reservations: u64,
+    /// Tasks that were put into the queue of an instance. (OPT-1)
+    pub queued: u64,
     /// Tasks that were told to stop by a scheduler. (I4, I7)
     pub stops: u64,
     /// Pods of tasks that were created. (I5)

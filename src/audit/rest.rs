@@ -1,5 +1,7 @@
 //! At rest nothing is left behind. (I8)
 
+use std::collections::BTreeSet;
+
 use super::facts::shown;
 use super::world::World;
 use super::{Invariant, Report};
@@ -19,6 +21,22 @@ pub(super) fn judge(world: &World, version: u64, report: &mut Report) {
                 Some(_) => continue,
             };
             let sentence = format!("a share is left for Task {}, which {what}", shown(&task));
+            say(format!("ContainerInstance {}", key.name), sentence);
+        }
+    }
+    let mut queued = BTreeSet::new();
+    for (key, instance) in &world.instances {
+        for entry in instance.status.iter().flat_map(|s| &s.queue) {
+            let task = Key::new(&entry.namespace, &entry.task);
+            let what = match world.tasks.get(&task) {
+                None => "does not exist",
+                Some(task) if !task.alive => "is STOPPED",
+                Some(task) if task.uid != entry.uid => "is another of that name",
+                Some(task) if task.instance.is_some() => "is bound",
+                Some(_) if !queued.insert(task.clone()) => "stands in another queue too",
+                Some(_) => continue,
+            };
+            let sentence = format!("Task {} waits in its queue, which {what}", shown(&task));
             say(format!("ContainerInstance {}", key.name), sentence);
         }
     }

@@ -6,7 +6,7 @@ use super::facts::{effective, holds, shown};
 use super::world::{Change, Moved, World};
 use super::{Invariant, Moment, Options, Report};
 use crate::api::ContainerInstance;
-use crate::domain::records::{InstanceStatus, Reservation};
+use crate::domain::records::{InstanceStatus, QueueEntry, Reservation};
 use crate::domain::resources::Resources;
 use crate::plan::world::Key;
 
@@ -104,6 +104,13 @@ pub(super) fn judge(
             );
         }
     }
+    let queued = newly_queued(moved.before.as_deref(), after);
+    report.figures.queued = report.figures.queued.saturating_add(queued);
+    let mut say = |invariant, sentence| report.add(invariant, moment.version, object.clone(), sentence);
+    for task in in_both(after) {
+        let sentence = format!("{task} has a share and stands in the queue: what waits takes no room");
+        say(Invariant::I1, sentence);
+    }
     if added.is_empty() {
         return;
     }
@@ -131,6 +138,25 @@ pub(super) fn judge(
     }
     let count = u64::try_from(added.len()).unwrap_or(u64::MAX);
     report.figures.reservations = report.figures.reservations.saturating_add(count);
+}
+
+/// Entries of a queue that a write added.
+fn newly_queued(before: Option<&ContainerInstance>, after: &ContainerInstance) -> u64 {
+    fn queue(object: &ContainerInstance) -> impl Iterator<Item = &QueueEntry> {
+        object.status.iter().flat_map(|s| &s.queue)
+    }
+    let known = |entry: &&QueueEntry| before.is_some_and(|before| queue(before).any(|known| known == *entry));
+    u64::try_from(queue(after).filter(|entry| !known(entry)).count()).unwrap_or(u64::MAX)
+}
+
+/// Tasks of which an instance holds a share and that wait for one there too. (OPT-1)
+fn in_both(object: &ContainerInstance) -> Vec<String> {
+    let queue = object.status.iter().flat_map(|s| &s.queue);
+    let tasks = queue.map(|entry| Key::new(&entry.namespace, &entry.task));
+    tasks
+        .filter(|task| holds(object, task))
+        .map(|task| shown(&task))
+        .collect()
 }
 
 /// Why an entry should not have gone, if so.

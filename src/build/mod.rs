@@ -14,7 +14,6 @@ mod effective;
 mod env;
 mod names;
 mod network;
-pub mod not_yet;
 mod overrides;
 mod owner;
 mod pod;

@@ -2,7 +2,7 @@
 
 use super::overrides::without_effect;
 use crate::api::conditions::State;
-use crate::api::{HealthStatus, LastStatus, Task, TaskStatus};
+use crate::api::{HealthStatus, LastStatus, Queued, Task, TaskStatus};
 
 /// Whether health checks pass; a task without them has no such condition.
 pub const HEALTHY: &str = "Healthy";
@@ -77,6 +77,13 @@ fn protected(status: &TaskStatus) -> Option<State> {
 
 /// Why a task has no instance: the closest one stands first. (RUN-2)
 fn unplaced(status: &TaskStatus) -> State {
+    if let Some(queued) = status
+        .queued
+        .as_ref()
+        .filter(|_| status.last_status < LastStatus::Running)
+    {
+        return State::no("Queued", &queued_on(queued));
+    }
     match (status.last_status, status.placement_failures.first()) {
         (LastStatus::Stopped, _) => State::no("NotBound", "it was bound to no container instance"),
         (_, None) => State::no(
@@ -94,6 +101,22 @@ fn unplaced(status: &TaskStatus) -> State {
             ),
         ),
     }
+}
+
+/// Where a task waits, behind whom, and about how long. (OPT-1)
+#[must_use]
+pub fn queued_on(queued: &Queued) -> String {
+    let behind = match queued.behind.as_slice() {
+        [] => String::new(),
+        [one] => format!(" behind the stopping task {one}"),
+        many => format!(" behind {} stopping tasks, {}", many.len(), many.join(", ")),
+    };
+    let until = queued.until.as_ref();
+    let until = until.map_or_else(
+        || ", nobody can tell how long".to_owned(),
+        |at| format!(" until about {at}"),
+    );
+    format!("it waits on {}{behind}{until}", queued.container_instance)
 }
 
 /// What the health checks say; its time is that from which they say so. (TASK-16)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
@@ -17,7 +17,7 @@ use crate::domain::records::{
     DesiredStatus, InstanceStatus, LEDGER_VERSION, LastStatus, PlacementConstraint, PlacementConstraintType,
     PlacementStrategy, PlacementStrategyType,
 };
-use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Strategy, Task};
+use crate::plan::world::{Cluster, Definition, HeldUp, Instance, Optimistic, Strategy, Task};
 
 pub(super) fn created_at<K: kube::Resource>(object: &K) -> Timestamp {
     object
@@ -52,6 +52,13 @@ pub fn cluster(object: &api::EcsCluster, namespaces: &[std::sync::Arc<Namespace>
         healthy_after_seconds: object.spec.healthy_after_seconds,
         disconnected_task_timeout_seconds: object.spec.disconnected_task_timeout_seconds,
         replicas_wait_for_daemons: object.spec.replicas_wait_for_daemons,
+        optimistic: match object.spec.optimistic_placement {
+            api::OptimisticPlacement::Off => Optimistic::Off,
+            api::OptimisticPlacement::On => Optimistic::On,
+            api::OptimisticPlacement::Smart => Optimistic::Smart(SignedDuration::from_secs(
+                object.spec.optimistic_placement_max_wait_seconds,
+            )),
+        },
         allowed_namespaces: selected(&object.spec.allowed_namespaces),
         daemon_namespaces: selected(&object.spec.daemon_namespaces),
     }
@@ -84,6 +91,7 @@ pub fn instance(object: &api::ContainerInstance) -> Instance {
         registered: status.registered_resources,
         foreign: status.foreign,
         reservations: status.reservations,
+        queue: status.queue,
         overcommitted: status.restoring,
         newer_ledger: Some(status.ledger_version).filter(|version| *version > LEDGER_VERSION),
     }
@@ -170,6 +178,7 @@ pub fn definition(object: &api::TaskDefinition) -> Definition {
             .container_definitions
             .iter()
             .any(|c| c.essential && c.health_check.is_some()),
+        stop_seconds: build::grace_seconds(spec),
     }
 }
 
@@ -244,6 +253,7 @@ pub fn task(object: &api::Task) -> Task {
         health: status.health_status,
         healthy_since: healthy_since(&status),
         started_at: time(status.started_at.as_ref()),
+        stopping_at: time(status.stopping_at.as_ref()),
         stopped_at: time(status.stopped_at.as_ref()),
         stop_code: status.stop_code.or(spec.stop_code),
         held_up: task_conditions::held_up(&status)

@@ -31,6 +31,7 @@ use crate::ledger::lane::Due;
 use crate::ledger::membership::GRACE;
 use crate::ledger::outcome::Outcome;
 use crate::ledger::pod::belongs;
+use crate::ledger::queue;
 use crate::ledger::service::Placed;
 use crate::plan;
 use crate::plan::world::{Key, World};
@@ -84,7 +85,8 @@ pub async fn reconcile(key: Key, context: Arc<Context>) -> Result<Action, Error>
                 given_up: &|entry: &Reservation| fences.given_up(&entry.namespace, &entry.task),
                 now: world.now,
             };
-            let status = describe(newest, &around);
+            let mut status = describe(newest, &around);
+            queue::settle(newest, &mut status, &world);
             let due = due_with(&world, newest, &status);
             (status, due)
         })

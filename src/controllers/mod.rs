@@ -13,11 +13,13 @@ mod news;
 pub mod node;
 mod protection;
 pub mod queue;
+mod queued;
 pub mod request;
 mod run_once;
 pub mod service;
 mod start;
 pub mod task;
+mod waiting;
 mod wiring;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::plan::world::World;
 pub(super) enum News {
     /// Nothing: counts, conditions, what is known of a share.
     Nothing,
-    /// Shares were added, for tasks of the services with these uids.
+    /// Shares were added, or tasks queued, of the services with these uids.
     Taken(Vec<String>),
     /// Something else.
     Any,
@@ -46,12 +46,18 @@ impl News {
         };
         let (held, entries) = (std::mem::take(&mut before.reservations), &after.reservations);
         before.reservations.clone_from(entries);
-        let kept = held.len() <= entries.len() && held.iter().zip(entries).all(|(a, b)| same(a, b));
+        let waiting = std::mem::take(&mut before.queue);
+        before.queue.clone_from(&after.queue);
+        let queued = after.queue.strip_prefix(waiting.as_slice());
+        let kept = queued.is_some()
+            && held.len() <= entries.len()
+            && held.iter().zip(entries).all(|(a, b)| same(a, b));
         if before != after || !kept {
             return Self::Any;
         }
-        let added = entries.iter().skip(held.len());
-        let services: Vec<_> = added.map(|r| r.service.as_ref().map(|s| s.uid.clone())).collect();
+        let added = entries.iter().skip(held.len()).map(|r| &r.service);
+        let added = added.chain(queued.into_iter().flatten().map(|q| &q.service));
+        let services: Vec<_> = added.map(|s| s.as_ref().map(|s| s.uid.clone())).collect();
         match services.into_iter().collect::<Option<Vec<String>>>() {
             Some(services) if services.is_empty() => Self::Nothing,
             Some(services) => Self::Taken(services),

@@ -81,7 +81,12 @@ pub(super) async fn place(context: &Context, task: &Task) -> Result<Action, Erro
 }
 
 /// Binds the task to the instance where its share is, and makes its Pod.
-async fn bind(context: &Context, task: &Task, place: &Place, share_seen: Instant) -> Result<Action, Error> {
+pub(super) async fn bind(
+    context: &Context,
+    task: &Task,
+    place: &Place,
+    share_seen: Instant,
+) -> Result<Action, Error> {
     let key = key_of(task);
     hold::ensure(context, &key.namespace, build::held(task)).await?;
     let outcome = context.ledger.bind(task, place, share_seen).await;
@@ -118,7 +123,8 @@ async fn report(context: &Context, task: &Task, failures: &[PlacementFailure]) -
     checked(context.ledger.report_task(task, &status).await).map(drop)
 }
 
-fn reasons(failures: &[PlacementFailure]) -> Vec<(&str, &str)> {
+/// The reasons by instance, whatever the amounts.
+pub(super) fn reasons(failures: &[PlacementFailure]) -> Vec<(&str, &str)> {
     let mut found: Vec<_> = failures
         .iter()
         .map(|f| (f.container_instance.as_str(), f.reason.as_str()))

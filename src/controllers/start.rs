@@ -10,6 +10,7 @@ use super::errors::Error;
 use super::hold;
 use super::instance::live_node;
 use super::queue::Action;
+use super::queued;
 use super::run_once;
 use super::task::{SOON, author, checked, mirror, pod_of, stop};
 use crate::api::{StopCode, Task};
@@ -27,7 +28,11 @@ use crate::runtime::source;
 /// A task that should run.
 pub(super) async fn run(context: &Context, task: &Task) -> Result<Action, Error> {
     let Some(instance) = task.spec.container_instance.clone() else {
-        return run_once::place(context, task).await;
+        return if task.spec.service.is_some() {
+            queued::place(context, task).await
+        } else {
+            run_once::place(context, task).await
+        };
     };
     if context.cache.nodes.named(&instance).is_none() && live_node(context, &instance).await?.is_none() {
         let known = !author(task).is_empty() || context.cache.instances.named(&instance).is_some();

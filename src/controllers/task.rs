@@ -213,6 +213,7 @@ fn fill(status: &mut TaskStatus, task: &Task, seen: &PodObservation) {
     status.pod.clone_from(&seen.pod);
     status.containers.clone_from(&seen.containers);
     status.placement_failures.clear();
+    status.queued = None;
     if status.started_at.is_none() && seen.last_status >= LastStatus::Running {
         status.started_at = seen.started_at.map(|at| at.to_string());
     }

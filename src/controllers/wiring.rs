@@ -7,14 +7,12 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
-use super::fairness::neediest_first;
 use super::hold;
 use super::news::{News, asks, same_node, task_asks};
 use super::queue::Queues;
 use super::task::author;
 use crate::api::{
-    ContainerInstance, DesiredStatus, EcsCluster, EcsService, LastStatus, RunTask, SchedulingStrategy, Task,
-    TaskDefinition,
+    ContainerInstance, EcsCluster, EcsService, LastStatus, RunTask, SchedulingStrategy, Task, TaskDefinition,
 };
 use crate::build::{self, Pod};
 use crate::cache::store::{Change, key_of};
@@ -32,40 +30,6 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    /// These services look again, the neediest first.
-    pub(super) fn services_where(&self, wanted: impl Fn(&EcsService) -> bool) {
-        let mut services = self.cache.services.all();
-        services.retain(|service| wanted(service));
-        neediest_first(&mut services);
-        for service in services {
-            self.queues.services.push(key_of(service.as_ref()));
-        }
-    }
-
-    /// Tasks that wait to be placed look again, the oldest first. (RUN-2)
-    pub(super) fn waiting_where(&self, wanted: impl Fn(&Task) -> bool) {
-        // those without an instance are the group without a name
-        let mut waiting = self.cache.tasks.group("");
-        waiting.retain(|task| task.spec.desired_status == DesiredStatus::Running && wanted(task));
-        waiting.sort_by_key(|task| (task.metadata.creation_timestamp.clone(), key_of(task.as_ref())));
-        for task in waiting {
-            match wishes::waits_with(&task) {
-                Some(request) => self.queues.requests.push(request),
-                None => self.queues.tasks.push(key_of(task.as_ref())),
-            }
-        }
-    }
-
-    /// Instances that hold a share for a task which was bound to another, or was never bound and has ended. (RUN-1)
-    fn holders_of(&self, task: &Key) {
-        for instance in self.cache.instances.all() {
-            let entries = instance.status.iter().flat_map(|s| &s.reservations);
-            if entries.into_iter().any(|r| r.is_for(&task.namespace, &task.name)) {
-                self.queues.instances.push_named(instance.name_any());
-            }
-        }
-    }
-
     fn all_clusters(&self) {
         for cluster in self.cache.clusters.all() {
             self.queues.clusters.push_named(cluster.name_any());
@@ -303,6 +267,7 @@ impl Wiring {
                 .services
                 .push(Key::new(object.namespace().unwrap_or_default(), &service.name));
         }
+        self.begins_to_stop(change);
         let over = ended(object) || matches!(change, Change::Removed(_));
         let unbound = |task: &Task| task.spec.container_instance.is_none();
         let left = matches!(change, Change::Put(Some(old), new) if unbound(old)

@@ -234,6 +234,40 @@ impl Reservation {
     }
 }
 
+/// Most tasks that wait on one instance behind stopping ones. (OPT-1)
+pub const QUEUE_MAX: usize = 50;
+
+/// A task that waits on an instance behind stopping tasks. It takes no room; at most 512 bytes. (OPT-1)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueEntry {
+    /// Namespace of the task.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Name (id) of the task.
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub task: String,
+    /// Uid of the task.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The service it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+    /// What it is to take.
+    pub amounts: Resources,
+    /// When it was queued (RFC 3339).
+    #[schemars(length(max = 40))]
+    pub since: String,
+}
+
+impl QueueEntry {
+    /// Whether it is the entry of a task of this namespace and name.
+    #[must_use]
+    pub fn is_for(&self, namespace: &str, task: &str) -> bool {
+        self.task == task && self.namespace == namespace
+    }
+}
+
 /// A service by name and uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -301,6 +301,7 @@ pub(super) fn made_up(key: Key, instance: &str, group: &str, since: Timestamp) -
         health: HealthStatus::Unknown,
         healthy_since: None,
         started_at: Some(since),
+        stopping_at: None,
         stopped_at: None,
         stop_code: None,
         stopped_reason: None,

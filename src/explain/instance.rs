@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Picture;
 use super::remedy::{alone, around, ask};
 use super::service::{InstanceVerdict, describe, subject};
+use super::timeline::{self, Freed, Waiting};
 use crate::domain::records::{
     DesiredStatus, InstanceStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef,
 };
@@ -49,6 +50,12 @@ pub struct InstanceExplanation {
     pub left: Resources,
     /// Who has room there: the ledger.
     pub tasks: Vec<Holder>,
+    /// When room frees up, the first first: about the end of each stopping task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frees: Vec<Freed>,
+    /// Who waits for that room, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Waiting>,
     /// Who else.
     pub other_pods: Vec<OtherPodLine>,
     /// Daemon services of the cluster.
@@ -145,6 +152,7 @@ pub fn explain(picture: &Picture, name: &str) -> Option<InstanceExplanation> {
     let instance = world.instances.get(name)?;
     let said = picture.said.get(name).cloned().unwrap_or_default();
     let withheld = withheld(world, instance);
+    let (frees, queue) = timeline::of(world, instance);
     // what a service may place here does not depend on the other instances
     let here = around(world, name);
     let of_cluster = |strategy: SchedulingStrategy| {
@@ -168,6 +176,8 @@ pub fn explain(picture: &Picture, name: &str) -> Option<InstanceExplanation> {
             .iter()
             .map(|entry| holder(picture, entry))
             .collect(),
+        frees,
+        queue,
         other_pods: others(picture, name),
         daemons: of_cluster(SchedulingStrategy::Daemon)
             .map(|service| daemon(&here, service, instance))

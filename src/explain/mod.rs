@@ -14,5 +14,7 @@ pub mod task;
 mod tests;
 pub mod text;
 pub mod text_preview;
+pub mod timeline;
+mod unqueued;
 
 pub use picture::Picture;

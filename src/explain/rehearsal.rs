@@ -8,9 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Picture;
 use super::change::made_up;
+use super::unqueued::unqueued;
 use crate::domain::records::{
     DesiredStatus, HealthStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef, StopCode,
 };
+use crate::plan::queued;
 use crate::plan::run_task::{self, Decision};
 use crate::plan::world::{Instance, Key, Service, Task, World};
 use crate::plan::{self, ServicePlan, Start, Stop};
@@ -86,7 +88,7 @@ pub fn rehearse(picture: &Picture) -> Outcome {
 pub fn rehearse_within(picture: &Picture, passes_max: u32) -> Outcome {
     let mut stage = Stage {
         picture,
-        world: picture.world.clone(),
+        world: unqueued(&picture.world),
         ends: BTreeMap::new(),
         steps: Vec::new(),
         drawn: 0,
@@ -237,7 +239,15 @@ impl Stage<'_> {
 
     /// Binds a run-once task, if it has a place now; nobody's patience ends in a rehearsal. (RUN-1)
     fn bind(&mut self, key: &Key) -> bool {
-        let Some(Decision::Bind(place)) = run_task::decide(&self.world, key) else {
+        let once = match run_task::decide(&self.world, key) {
+            Some(Decision::Bind(place)) => Some(place),
+            _ => None,
+        };
+        let of_service = || match queued::decide(&self.world, key) {
+            Some(queued::Decision::Bind(place)) => Some(place),
+            _ => None,
+        };
+        let Some(place) = once.or_else(of_service) else {
             return false;
         };
         let Some(mut task) = self.world.task(key).map(|t| t.as_ref().clone()) else {
@@ -248,7 +258,7 @@ impl Stage<'_> {
                 namespace: key.namespace.clone(),
                 task: key.name.clone(),
                 uid: Some(task.uid.clone()),
-                service: None,
+                service: task.service.clone(),
                 amounts: place.demand,
                 since: self.world.now.to_string(),
                 restored: false,
@@ -258,10 +268,11 @@ impl Stage<'_> {
         task.version = self.next_version();
         task.instance = Some(place.instance.clone());
         self.runs(&mut task);
+        let service = task.service.as_ref().map(|of| Key::new(&key.namespace, &of.name));
         self.world.put_task(task);
         self.steps.push(Step {
             at: self.world.now,
-            service: None,
+            service,
             task: key.clone(),
             instance: Some(place.instance),
             what: What::Starts,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Picture;
 use super::change::Subject;
 use super::remedy::{Remedy, remedy};
+use super::timeline::room_for;
 use crate::domain::records::{
     Deployment, DeploymentStatus, DesiredStatus, LastStatus, RolloutState, SchedulingStrategy,
 };
@@ -225,7 +226,11 @@ pub fn describe(
         },
         Verdict::Rejected(rejection) => InstanceVerdict {
             reason: Some(rejection.failure.reason.clone()),
-            detail: rejection.failure.detail.clone(),
+            detail: match room_for(world, instance, &prospect.demand).filter(|_| rejection.lacks_resources())
+            {
+                Some(at) => format!("{}; there is room about {at:.0}", rejection.failure.detail),
+                None => rejection.failure.detail.clone(),
+            },
             change: wanted
                 .then(|| remedy(world, &subject(of, prospect, instance), prospect))
                 .flatten(),

@@ -8,6 +8,7 @@ use super::service::{InstanceVerdict, verdicts};
 use crate::domain::records::{DesiredStatus, HealthStatus, LastStatus, QuiesceReason, StopCode};
 use crate::domain::resources::Resources;
 use crate::plan::Asker;
+use crate::plan::queued::{self, Wait};
 use crate::plan::run_task::{self, Decision};
 use crate::plan::world::{Key, Task, World};
 
@@ -139,7 +140,11 @@ fn waits_for(picture: &Picture, task: &Task) -> Option<String> {
         return None;
     }
     let Some(name) = &task.instance else {
-        return Some(place_of(world, task));
+        return Some(if task.service.is_some() {
+            queue_of(world, task)
+        } else {
+            place_of(world, task)
+        });
     };
     if let Some(held) = &task.held_up {
         return Some(format!("container {}: {}", held.container, held.reason));
@@ -158,6 +163,29 @@ fn waits_for(picture: &Picture, task: &Task) -> Option<String> {
         _ if !picture.pods.contains_key(&task.key) => Some("its Pod".to_owned()),
         _ => Some("its containers: they are starting".to_owned()),
     }
+}
+
+/// What a task of a service without an instance waits for: what its planner would do with it now. (OPT-1)
+fn queue_of(world: &World, task: &Task) -> String {
+    match queued::decide(world, &task.key) {
+        None => "an instance: it is bound to none".to_owned(),
+        Some(queued::Decision::Bind(place)) => format!("being bound: it fits on {}", place.instance),
+        Some(queued::Decision::Queue(_, _, wait)) => format!("its turn: {}", waiting(&wait)),
+        Some(queued::Decision::Stay(wait)) => waiting(&wait),
+        Some(queued::Decision::Leave(instance)) => {
+            format!("another place: it leaves the queue of {instance}")
+        }
+        Some(queued::Decision::Unplaced(..)) => "room on an instance".to_owned(),
+        Some(queued::Decision::Stop(reason)) => format!("its end: {reason}"),
+    }
+}
+
+fn waiting(wait: &Wait) -> String {
+    let ends: Vec<String> = wait.behind.iter().map(ToString::to_string).collect();
+    let until = wait
+        .until
+        .map_or_else(String::new, |at| format!(", about until {at:.0}"));
+    format!("room on {}: the end of {}{until}", wait.instance, ends.join(", "))
 }
 
 /// What a run-once task without an instance waits for: what its planner would do with it now. (RUN-2)

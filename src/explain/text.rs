@@ -182,6 +182,7 @@ pub fn instance(it: &InstanceExplanation) -> Vec<String> {
         lines.push(String::new());
         lines.extend(table(&["HELD BY", "OF", "STATE", "TAKES"], &holders(it)));
     }
+    lines.extend(timeline(it));
     if !it.daemons.is_empty() {
         lines.push(String::new());
         let rows: Vec<Vec<String>> = it.daemons.iter().map(daemon_row).collect();
@@ -200,6 +201,33 @@ pub fn instance(it: &InstanceExplanation) -> Vec<String> {
         lines.extend(table(&heads, &rows));
     }
     lines
+}
+
+/// When room frees up, and who waits for it.
+fn timeline(it: &InstanceExplanation) -> Vec<String> {
+    let frees = it.frees.iter().map(|freed| {
+        let task = format!("task {}", freed.task);
+        vec![format!("{:.0}", freed.about), task, takes(&freed.left)]
+    });
+    let waits = it.queue.iter().map(|waiting| {
+        let about = waiting.about.map_or("-".to_owned(), |at| format!("{at:.0}"));
+        vec![format!("task {}", waiting.task), takes(&waiting.takes), about]
+    });
+    let tables = [
+        table(
+            &["ROOM FREES UP ABOUT", "WITH THE END OF", "LEFT THEN"],
+            &frees.collect::<Vec<_>>(),
+        ),
+        table(
+            &["WAITS HERE", "TAKES", "STARTS ABOUT"],
+            &waits.collect::<Vec<_>>(),
+        ),
+    ];
+    // a table without rows is its heads
+    let shown = tables.into_iter().filter(|lines| lines.len() > 1);
+    shown
+        .flat_map(|lines| std::iter::once(String::new()).chain(lines))
+        .collect()
 }
 
 fn drain(drain: Option<&Drain>) -> Vec<String> {

@@ -52,6 +52,7 @@ fn model(world: &World, pairs: &[(&str, &str)]) -> anyhow::Result<Instance> {
             Instance {
                 foreign: Resources::default(),
                 reservations: Vec::new(),
+                queue: Vec::new(),
                 ..Instance::clone(found)
             }
         }
@@ -121,6 +122,7 @@ fn plain(world: &World) -> Instance {
         },
         foreign: Resources::default(),
         reservations: Vec::new(),
+        queue: Vec::new(),
         overcommitted: false,
         newer_ledger: None,
     }

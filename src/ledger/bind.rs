@@ -24,13 +24,13 @@ impl Ledger {
         self.run_once.clone().lock_owned().await
     }
 
-    /// Reserves the share of a run-once task, if the instance is still as it was decided on: so nobody else's share of
+    /// Reserves the share of a task that nobody has bound, if the instance is still as it was decided on: so nobody else's share of
     /// the same group has come there since. (CONS-4)
     pub async fn reserve_place(&self, task: &Task, place: &Place) -> Outcome<Option<Denied>> {
         let ask = Ask {
             task: key_of(task),
             uid: task.uid(),
-            service: None,
+            service: task.spec.service.clone(),
             amounts: place.demand.clone(),
         };
         self.reserve_as_seen(&place.instance, place.version, &[ask])

@@ -137,7 +137,8 @@ impl Ledger {
 
     async fn start_all(&self, service: &Service, plan: &ServicePlan, placed: &[Placed]) -> Starts {
         let mut by_instance: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
-        for one in placed {
+        let (now, waiting): (Vec<_>, Vec<_>) = placed.iter().partition(|p| p.start.behind.is_none());
+        for one in now {
             by_instance
                 .entry(one.start.instance.clone())
                 .or_default()
@@ -153,6 +154,9 @@ impl Ledger {
             all.ids.extend(one.ids);
             all.release.extend(one.release);
             all.again |= one.again;
+        }
+        for one in waiting {
+            self.create_waiting(service, plan, one).await;
         }
         all
     }

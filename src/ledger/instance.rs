@@ -67,6 +67,17 @@ pub enum Denied {
     Lack(Lack),
 }
 
+/// Whether the instance takes new tasks when it is as this status says. (I3)
+pub(super) fn takes_tasks(object: &ContainerInstance, status: &ContainerInstanceStatus) -> bool {
+    object.spec.status == InstanceDesiredStatus::Active
+        && status.status == InstanceStatus::Active
+        && status.agent_connected
+        && status.schedulable
+        && !status.restoring
+        && status.ledger_version <= LEDGER_VERSION
+        && object.metadata.deletion_timestamp.is_none()
+}
+
 /// Adds shares to a status, each checked against what is left there: the arithmetic of I1, I2 and I3.
 pub fn give(
     object: &ContainerInstance,
@@ -74,13 +85,7 @@ pub fn give(
     now: Timestamp,
 ) -> (ContainerInstanceStatus, Vec<Option<Denied>>) {
     let mut status = object.status.clone().unwrap_or_default();
-    let active = object.spec.status == InstanceDesiredStatus::Active
-        && status.status == InstanceStatus::Active
-        && status.agent_connected
-        && status.schedulable
-        && !status.restoring
-        && status.ledger_version <= LEDGER_VERSION
-        && object.metadata.deletion_timestamp.is_none();
+    let active = takes_tasks(object, &status);
     let mut verdicts = Vec::with_capacity(asks.len());
     for ask in asks {
         let mine = |r: &&Reservation| r.is_for(&ask.task.namespace, &ask.task.name);
@@ -104,6 +109,10 @@ pub fn give(
             left(&status).lack_for(&ask.amounts).map(Denied::Lack)
         };
         if denied.is_none() {
+            // it waits here no more
+            status
+                .queue
+                .retain(|q| !q.is_for(&ask.task.namespace, &ask.task.name));
             status.reservations.push(Reservation {
                 namespace: ask.task.namespace.clone(),
                 task: ask.task.name.clone(),
@@ -319,7 +328,7 @@ impl Ledger {
         })
     }
 
-    async fn write_instance(
+    pub(super) async fn write_instance(
         &self,
         object: &ContainerInstance,
         before: &ContainerInstanceStatus,

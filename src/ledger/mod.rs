@@ -31,6 +31,7 @@ pub mod outcome;
 pub mod patch;
 pub mod pod;
 pub mod progress;
+pub mod queue;
 pub mod request;
 pub mod rules;
 pub mod service;

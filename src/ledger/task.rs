@@ -88,6 +88,25 @@ impl Ledger {
         }
     }
 
+    /// Creates a Task of a service that nobody has bound. One of that name that exists already is as good: it is that task,
+    /// or the id has ended.
+    pub(super) async fn create_unbound(&self, key: &Key, spec: TaskSpec) {
+        let mut task = Task::new(&key.name, spec);
+        task.metadata.namespace = Some(key.namespace.clone());
+        task.metadata.finalizers = Some(vec![finalizers::TASK.to_owned()]);
+        task.metadata.labels = Some(task_labels(&task.spec));
+        let api = self.tasks(&key.namespace);
+        match self.send("task", api.create(&post(), &task)).await {
+            Outcome::Applied(created) => {
+                info!(task = %key, group = created.spec.group, "waits for stopping tasks");
+                self.cache.learn_task(created);
+            }
+            Outcome::Exists => drop(self.read_task(key).await),
+            Outcome::Refused(text) => warn!(task = %key, %text, "the API server refused the Task"),
+            Outcome::Stale | Outcome::Gone | Outcome::Unknown(_) => {}
+        }
+    }
+
     /// Takes the place of a Task that can't be found, so that a late create of it fails. While the API server shows a
     /// Pod of such a task that has not ended, nothing is given up: `Stale`. (F1)
     pub async fn tombstone(
@@ -356,8 +375,9 @@ pub fn stopped_status(task: &Task, now: Timestamp) -> TaskStatus {
     let mut status = task.status.clone().unwrap_or_default();
     status.last_status = LastStatus::Stopped;
     status.observed_generation = task.metadata.generation;
-    // protection ends with the task (PROT-6)
+    // protection ends with the task (PROT-6), and it waits no more
     status.protected_until = None;
+    status.queued = None;
     status.stopped_at.get_or_insert_with(|| now.to_string());
     if status.stop_code.is_none() {
         status.stop_code = task.spec.stop_code;

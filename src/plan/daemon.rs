@@ -313,6 +313,7 @@ impl Pass<'_> {
         };
         if self.may_place && plan.start.len() < STARTS_MAX {
             plan.start.push(Start {
+                behind: None,
                 availability_zone: None,
                 instance: instance.name.clone(),
                 deployment: primary.id.clone(),

@@ -141,7 +141,7 @@ fn resolve<'a>(world: &'a World, service: &Service) -> Result<&'a Arc<Definition
 }
 
 /// What tasks of the definition are made of, or why none can be.
-fn recipe_of<'a>(service: &'a Service, definition: &'a Definition) -> Result<Recipe<'a>, String> {
+pub(super) fn recipe_of<'a>(service: &'a Service, definition: &'a Definition) -> Result<Recipe<'a>, String> {
     let demand = definition.demand.as_ref().map_err(|texts| texts.join(" "))?;
     let of_definition = definition.constraints.as_ref();
     of_definition.map_err(|error| format!("TaskDefinition {}: {error}.", definition.key.name))?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deployment;
+use super::optimistic::promised;
 use super::permission::may_place;
 use super::rejection::stage;
 use super::world::{Definition, Instance, Key, Rejection, Service, World};
@@ -42,11 +43,14 @@ impl<'a> View<'a> {
             }
             groups.insert(format!("{}/{}", task.key.namespace, task.group));
         }
-        for entry in &instance.reservations {
-            let Some(service) = &entry.service else {
+        let held = instance.reservations.iter();
+        let held = held.map(|r| (&r.namespace, &r.task, &r.service));
+        let queued = instance.queue.iter().map(|q| (&q.namespace, &q.task, &q.service));
+        for (namespace_of, name, service) in held.chain(queued) {
+            let Some(service) = service else {
                 // a run-once task that has its share and is not bound yet
                 let on_its_way = world
-                    .task(&Key::new(&entry.namespace, &entry.task))
+                    .task(&Key::new(namespace_of, name))
                     .filter(|task| task.instance.is_none() && task.wanted());
                 if let Some(task) = on_its_way {
                     if task.key.namespace == namespace {
@@ -56,17 +60,16 @@ impl<'a> View<'a> {
                 }
                 continue;
             };
-            let unseen = world.task(&Key::new(&entry.namespace, &entry.task)).is_none();
-            if unseen && own != Some(service.uid.as_str()) {
-                let key = Key::new(&entry.namespace, &service.name);
+            if unbound(world, namespace_of, name) && own != Some(service.uid.as_str()) {
+                let key = Key::new(namespace_of, &service.name);
                 let group = world
                     .services
                     .get(&key)
                     .map_or_else(|| format!("service:{}", service.name), |s| s.group());
-                if entry.namespace == namespace {
+                if *namespace_of == namespace {
                     groups.insert(group.clone());
                 }
-                groups.insert(format!("{}/{group}", entry.namespace));
+                groups.insert(format!("{}/{group}", *namespace_of));
             }
         }
         Self {
@@ -331,11 +334,20 @@ pub fn is_distinct(world: &World, instance: &Instance, service: &Service) -> boo
     let task = world
         .tasks_on(&instance.name)
         .any(|t| t.wanted() && of_service(t.service.as_ref().map(|s| s.uid.as_str())));
-    let unseen = instance.reservations.iter().any(|r| {
-        of_service(r.service.as_ref().map(|s| s.uid.as_str()))
-            && world.task(&Key::new(&r.namespace, &r.task)).is_none()
+    let coming = instance.reservations.iter().any(|r| {
+        of_service(r.service.as_ref().map(|s| s.uid.as_str())) && unbound(world, &r.namespace, &r.task)
     });
-    !task && !unseen
+    let queued = || {
+        let mut queue = instance.queue.iter();
+        queue.any(|q| of_service(q.service.as_ref().map(|s| s.uid.as_str())))
+    };
+    !task && !coming && !queued()
+}
+
+/// Whether the task of a share is not seen yet, or seen and not bound yet.
+fn unbound(world: &World, namespace: &str, task: &str) -> bool {
+    let task = world.task(&Key::new(namespace, task));
+    task.is_none_or(|task| task.instance.is_none() && task.wanted())
 }
 
 /// A task of the group runs on the instance already. (CONS-4)
@@ -455,11 +467,13 @@ fn withheld_by(world: &World, instance: &Instance, claims: &[Claim]) -> Resource
     total
 }
 
-/// What is left on the instance, less what daemons hold back. (PLACE-2, DAEMON-26)
+/// What is left on the instance, less what daemons hold back and what is promised to tasks that wait there. (PLACE-2,
+/// DAEMON-26, OPT-1)
 pub(super) fn left(world: &World, instance: &Instance, claims: &[Claim]) -> Resources {
     instance
         .remaining()
         .remaining(&withheld_by(world, instance, claims))
+        .remaining(&promised(world, instance))
 }
 
 /// The claims of daemons that belong on the instance and can fit there at all, next to those older than them.

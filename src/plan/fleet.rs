@@ -128,7 +128,8 @@ impl Row {
     }
 
     fn room(instance: &Instance, claims: &[Claim], world: &World) -> Option<Resources> {
-        (!asks_about_tasks(claims)).then(|| left(world, instance, claims))
+        let alone = instance.queue.is_empty() && !asks_about_tasks(claims);
+        alone.then(|| left(world, instance, claims))
     }
 
     /// The instance.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::members::Member;
+use super::members::{Member, Phase};
 use super::world::HeldUp;
 
 /// Most reasons told; the most frequent ones.
@@ -25,14 +25,30 @@ pub(super) fn held_up(members: &[Member<'_>]) -> Option<String> {
             .or_insert((0, &member.key.name, held));
         group.0 = group.0.saturating_add(1);
     }
+    let mut queued = members.iter().filter(|m| m.live() && m.phase == Phase::Queued);
+    let behind = queued
+        .next()
+        .map(|first| behind(first, queued.count().saturating_add(1)));
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|(count, task, _)| (Reverse(*count), *task));
-    let shown: Vec<String> = groups.iter().take(REASONS_MAX).map(line).collect();
-    let more = match groups.len().saturating_sub(shown.len()) {
+    let shown: Vec<String> = groups.iter().take(REASONS_MAX).map(line).chain(behind).collect();
+    let more = match groups.len().saturating_sub(REASONS_MAX) {
         0 => String::new(),
         more => format!("; and {more} more reasons"),
     };
     (!shown.is_empty()).then(|| shown.join("; ") + &more)
+}
+
+/// Tasks that wait behind stopping ones. (OPT-1)
+fn behind(first: &Member<'_>, count: usize) -> String {
+    let (task, on) = (&first.key.name, first.instance.unwrap_or_default());
+    let (tasks, example) = match count {
+        1 => ("1 task waits".to_owned(), ""),
+        _ => (format!("{count} tasks wait"), "such as "),
+    };
+    format!(
+        "{tasks} for room behind stopping tasks ({example}task {task} on {on}: condition Placed says until when)"
+    )
 }
 
 fn line((count, task, held): &(usize, &str, &HeldUp)) -> String {

@@ -16,8 +16,10 @@ pub(super) const HEALTHY_AFTER_SECONDS: i64 = 40;
 /// Where a member is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// An id without Task and without reservation.
+    /// An id, or a Task that is not bound, without reservation.
     Unplaced,
+    /// A Task that waits on an instance behind stopping ones. (OPT-1)
+    Queued,
     /// Reserved, or a Task that does not run yet.
     Pending,
     /// Running.
@@ -35,7 +37,7 @@ pub(super) struct Member<'a> {
     pub(super) task: Option<&'a Arc<Task>>,
     /// Deployment it is for.
     pub(super) deployment: &'a str,
-    /// Instance it is bound to or reserved on.
+    /// Instance it is bound to, reserved on or queued on.
     pub(super) instance: Option<&'a str>,
     /// Where it is in its life.
     pub(super) phase: Phase,
@@ -57,7 +59,20 @@ pub(super) struct Member<'a> {
     pub(super) created_at: Timestamp,
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    /// A Task that nobody has bound yet is queued on this instance, or has its share there.
+    fn comes_to(&mut self, instance: &'a str, uid: &str, phase: Phase) {
+        let unbound = |task: &Arc<Task>| task.instance.is_none() && task.uid == uid;
+        if self.phase < phase && self.task.is_some_and(unbound) {
+            (self.instance, self.phase) = (Some(instance), phase);
+        }
+    }
+
+    /// The instance where it has its share, or will have it whatever happens: not where it only waits.
+    pub(super) fn held_by(&self) -> Option<&'a str> {
+        self.instance.filter(|_| self.phase > Phase::Queued)
+    }
+
     /// Whether it should run and nobody has decided otherwise.
     pub(super) fn live(&self) -> bool {
         self.wanted && !self.marked && self.phase != Phase::Ending
@@ -97,11 +112,21 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
     let mut found = BTreeMap::new();
     let unseen = |key: &Key| world.task(key).is_none();
     for instance in world.holding(&service.uid) {
+        for entry in &instance.queue {
+            let own = entry.service.as_ref().is_some_and(|s| s.uid == service.uid);
+            let key = Key::new(&entry.namespace, &entry.task);
+            if own && let Some(member) = seen_one(&mut members, &key) {
+                member.comes_to(&instance.name, &entry.uid, Phase::Queued);
+            }
+        }
         for entry in &instance.reservations {
             let Some(of) = entry.service.as_ref().filter(|s| s.uid == service.uid) else {
                 continue;
             };
             let key = Key::new(&entry.namespace, &entry.task);
+            if let (Some(uid), Some(member)) = (&entry.uid, seen_one(&mut members, &key)) {
+                member.comes_to(&instance.name, uid, Phase::Pending);
+            }
             if unseen(&key) {
                 let deployment = of.deployment.as_deref().unwrap_or_default();
                 found.entry(key).or_insert_with_key(|key| {
@@ -133,6 +158,12 @@ pub(super) fn members<'a>(world: &'a World, service: &'a Service) -> Vec<Member<
         members.sort_by(|a, b| a.key.cmp(&b.key));
     }
     members
+}
+
+/// A member among those that are sorted by key.
+fn seen_one<'m, 'a>(members: &'m mut [Member<'a>], key: &Key) -> Option<&'m mut Member<'a>> {
+    let at = members.binary_search_by(|member| member.key.cmp(key)).ok()?;
+    members.get_mut(at)
 }
 
 /// A member that has no Task yet. It counts as PENDING with desired status RUNNING.
@@ -170,6 +201,7 @@ impl<'a> Health<'a> {
         let wanted = task.desired == DesiredStatus::Running;
         let phase = match task.last {
             _ if !wanted => Phase::Ending,
+            _ if task.instance.is_none() => Phase::Unplaced,
             LastStatus::Provisioning | LastStatus::Pending | LastStatus::Activating => Phase::Pending,
             LastStatus::Running => Phase::Running,
             LastStatus::Deactivating

@@ -13,11 +13,14 @@ pub mod eligibility;
 mod fleet;
 mod held_up;
 mod history;
+mod key;
 mod members;
+pub mod optimistic;
 pub mod permission;
 mod placement;
 mod prospect;
 mod protection;
+pub mod queued;
 mod quiesce;
 mod ranking;
 mod rejection;
@@ -33,6 +36,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod texts;
+pub mod timeline;
 pub mod world;
 mod zones;
 
@@ -64,6 +68,8 @@ pub const FAILURES_MAX: usize = 50;
 pub struct Start {
     /// Instance chosen.
     pub instance: String,
+    /// The task is created without an instance, to wait there behind stopping tasks; about until then. (OPT-1)
+    pub behind: Option<jiff::Timestamp>,
     /// Deployment it is for.
     pub deployment: String,
     /// Object name of the TaskDefinition.

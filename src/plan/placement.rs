@@ -3,7 +3,10 @@
 //! Filters first (status, attributes, constraints, resources), then the strategies; what remains equal is drawn. Why an
 //! instance is out is worked out only for who asks.
 
+mod queueing;
+
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
@@ -25,6 +28,7 @@ use super::{awaited, backoff};
 use crate::domain::expr::Expression;
 use crate::domain::records::{InstanceStatus, Reservation, ServiceRef};
 use crate::domain::resources::Resources;
+use queueing::Wait;
 
 /// Places tasks of one service, each with the shares of those before it counted.
 pub(super) struct Placer<'a> {
@@ -39,9 +43,13 @@ pub(super) struct Placer<'a> {
     /// Whether a rule asks about the tasks on an instance: the service's, or one of a daemon that holds room back.
     asks: bool,
     /// Whether its tasks wait for daemons on an instance.
-    waits: bool,
+    awaits: bool,
     /// Instances where a task of the service failed.
     failed: BTreeSet<&'a str>,
+    /// The criteria of the board, for instances that have room only later.
+    ranking: Ranking,
+    /// Where the next task could wait, by row; worked out when somebody asks.
+    waits: OnceCell<BTreeMap<usize, Wait>>,
 }
 
 /// What tasks were placed in a row.
@@ -64,16 +72,19 @@ impl<'a> Placer<'a> {
         let rows: Vec<&Row> = fleet.flat_map(Fleet::rows).collect();
         let of_definition = recipe.definition.constraints.as_deref().unwrap_or_default();
         let mut rules = of_definition.iter().chain(recipe.constraints);
+        let ranking = Ranking::new(world, service, staying);
         let mut placer = Self {
             world,
             service,
             recipe,
-            board: Board::new(&Ranking::new(world, service, staying), &rows),
+            board: Board::new(&ranking, &rows),
+            ranking,
+            waits: OnceCell::new(),
             rows: Vec::new(),
             taken: BTreeMap::new(),
             asks: rules.any(Expression::asks_about_tasks)
                 || asks_about_tasks(&world.claims(&service.cluster)),
-            waits: awaited::waits(world, service),
+            awaits: awaited::waits(world, service),
             failed: backoff::failed_on(world, service),
         };
         for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.open()) {
@@ -105,6 +116,7 @@ impl<'a> Placer<'a> {
         let fits = !self.service.distinct_instance && self.fits(&instance, &taken.left);
         self.board.add(number, fits.then_some(&taken.left));
         self.taken.insert(number, taken);
+        self.ranking.add(&instance, 1);
         Some(instance.name.clone())
     }
 
@@ -178,7 +190,7 @@ impl<'a> Placer<'a> {
                 recipe.constraints,
             )
             && (!service.distinct_instance || is_distinct(world, instance, service))
-            && (!self.waits || awaited::check_service(world, instance, service).is_none())
+            && (!self.awaits || awaited::check_service(world, instance, service).is_none())
             && self.retried_at(&instance.name).is_none()
     }
 

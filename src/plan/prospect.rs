@@ -45,7 +45,10 @@ impl Asker {
     pub fn prospect(&self, world: &World) -> Result<Prospect, String> {
         match self {
             Self::Service(key) => prospect(world, key),
-            Self::Task(key) => run_task::prospect(world, key),
+            Self::Task(key) => match world.task(key).and_then(|task| task.service.as_ref()) {
+                Some(of) => prospect(world, &Key::new(&key.namespace, &of.name)),
+                None => run_task::prospect(world, key),
+            },
         }
     }
 }

@@ -89,14 +89,14 @@ impl Pass<'_> {
         let primary = self.plan.deployments.first().map(|d| d.id.clone());
         let failed = self.failed();
         for member in self.members.iter().filter(|m| m.live()) {
-            let instance = member.instance.and_then(|name| self.world.instances.get(name));
+            let instance = member.held_by().and_then(|name| self.world.instances.get(name));
             let lost_at = instance.and_then(|i| lost_at(self.world, i));
-            let draining = drain::draining(self.world, member.instance);
+            let draining = drain::draining(self.world, member.held_by());
             let heap = if lost_at.is_some_and(|at| at <= self.world.now) {
                 &mut self.heaps.lost
             } else if draining
                 || primary.as_deref() != Some(member.deployment)
-                || (failed && member.phase == Phase::Unplaced)
+                || (failed && member.phase <= Phase::Queued)
             {
                 &mut self.heaps.leaving
             } else if member.unhealthy {
@@ -166,7 +166,7 @@ impl Pass<'_> {
     /// Tells protected tasks that would be stopped now that they should finish. (PROT-11)
     fn tell(&mut self, surplus: u32, mut spare: Budget) {
         let leaving = self.heaps.leaving.iter().filter_map(|m| {
-            let why = if drain::draining(self.world, m.instance) {
+            let why = if drain::draining(self.world, m.held_by()) {
                 QuiesceReason::Drain
             } else {
                 QuiesceReason::Deployment
@@ -205,7 +205,7 @@ impl Pass<'_> {
             let chance = draw(world.seed, &[&self.service.uid, &m.key.name]);
             (
                 m.standing,
-                Reverse(drain::draining(world, m.instance)),
+                Reverse(drain::draining(world, m.held_by())),
                 completed,
                 age,
                 chance,
@@ -213,8 +213,8 @@ impl Pass<'_> {
         });
         for member in leaving {
             let goes = self.recipe.is_some()
-                || drain::draining(world, member.instance)
-                || member.phase == Phase::Unplaced;
+                || drain::draining(world, member.held_by())
+                || member.phase <= Phase::Queued;
             if let Some(until) = member.protected_until {
                 self.alarms.push(until);
             } else if goes && budget.pay(member.standing) {
@@ -238,7 +238,7 @@ impl Pass<'_> {
         let short = count(good()) < desired && self.bounds.startable(wanted_count(self.members)) == 0;
         let moving = !self.plan.stop.is_empty()
             || self.members.iter().any(|m| m.wanted && m.marked)
-            || good().any(|m| m.phase == Phase::Pending);
+            || good().any(|m| matches!(m.phase, Phase::Queued | Phase::Pending));
         if surplus == 0 && short && !moving {
             surplus = 1;
         }
@@ -282,7 +282,8 @@ impl Pass<'_> {
             .heaps
             .good
             .iter()
-            .filter(|m| m.phase == Phase::Unplaced && !stopping.contains(m.key.name.as_str()))
+            .filter(|m| m.phase == Phase::Unplaced && m.task.is_none())
+            .filter(|m| !stopping.contains(m.key.name.as_str()))
             .map(|m| Some(m.key.name.clone()))
             .take(usize::try_from(placeable).unwrap_or(usize::MAX))
             .collect();
@@ -290,7 +291,11 @@ impl Pass<'_> {
         let given_out = self.members.iter().filter(|m| m.task.is_none()).count();
         let room = STARTS_MAX.saturating_sub(given_out);
         ids.extend((0..missing).map(|_| None).take(room));
-        if ids.is_empty() {
+        // tasks that nobody has bound and that wait nowhere: they are placed one by one, and here it is said why not
+        let lost = self.heaps.good.iter().any(|m| {
+            m.phase == Phase::Unplaced && m.task.is_some() && !stopping.contains(m.key.name.as_str())
+        });
+        if ids.is_empty() && !lost {
             return;
         }
         let staying = self
@@ -301,18 +306,22 @@ impl Pass<'_> {
         let version = self.service.version.to_string();
         for (n, id) in ids.into_iter().enumerate() {
             let name = id.clone().unwrap_or_else(|| format!("{version}#{n}"));
-            let Some(instance) = placer.place(&name) else {
+            let Some((instance, behind)) = placer.place_or_queue(&name) else {
                 self.explain(&placer);
                 break;
             };
             self.plan.start.push(Start {
                 instance,
+                behind,
                 deployment: deployment.clone(),
                 definition: definition.clone(),
                 id,
                 demand: recipe.demand.clone(),
                 availability_zone: None,
             });
+        }
+        if lost && self.plan.failures.is_empty() && placer.place(&version).is_none() {
+            self.explain(&placer);
         }
     }
 
@@ -321,7 +330,7 @@ impl Pass<'_> {
         let unplaced = self
             .members
             .iter()
-            .filter(|m| m.wanted && m.phase == Phase::Unplaced);
+            .filter(|m| m.wanted && m.task.is_none() && m.phase == Phase::Unplaced);
         self.bounds
             .startable(wanted_count(self.members).saturating_sub(count(unplaced)))
     }
@@ -343,7 +352,7 @@ impl Pass<'_> {
         let rejections: Vec<Rejection> = placer.rejections().collect();
         let told = rejections.iter().take(FAILURES_MAX);
         self.plan.failures = told.map(|r| r.failure.clone()).collect();
-        self.alarms.extend(placer.retries());
+        self.alarms.extend(placer.retries().chain(placer.queueable_at()));
         self.plan.no_instances = self.plan.failures.is_empty();
         let text = match closest(&rejections) {
             Some(rejection) => texts::closest(rejection),
@@ -385,7 +394,7 @@ impl Pass<'_> {
             m.marked
                 || match m.phase {
                     Phase::Unplaced => false,
-                    Phase::Pending | Phase::Ending => true,
+                    Phase::Queued | Phase::Pending | Phase::Ending => true,
                     Phase::Running => m.standing != Standing::Healthy && !m.unhealthy,
                 }
         };

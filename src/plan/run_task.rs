@@ -75,7 +75,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(world: &World, key: &Key) -> Option<Decision> {
     let task = world.task(key)?;
-    if !task.wanted() || task.instance.is_some() {
+    if !task.wanted() || task.instance.is_some() || task.service.is_some() {
         return None;
     }
     let anything = RunOnce::default();

@@ -7,7 +7,6 @@ mod index;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,40 +14,16 @@ use jiff::Timestamp;
 use crate::domain::deployment::{CircuitBreaker, SuccessCriteria};
 use crate::domain::expr::{Expression, ParseError};
 use crate::domain::records::{
-    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus,
+    Allocation, Attribute, Deployment, DesiredStatus, HealthStatus, InstanceStatus, LastStatus, QueueEntry,
     QuiesceReason, Reservation, SchedulingStrategy, ServiceDeployment, ServiceRef, StopCode, StopMark,
 };
 use crate::domain::resources::Resources;
 
+pub use super::key::Key;
+pub use super::optimistic::Optimistic;
 pub use super::rejection::Rejection;
 pub use super::request::{Request, RunOnce};
 pub use snapshot::{Kept, World};
-
-/// Namespace and name of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl Key {
-    /// A key of its two parts.
-    #[must_use]
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// Settings of an EcsCluster that decisions depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +38,8 @@ pub struct Cluster {
     pub disconnected_task_timeout_seconds: i64,
     /// Replicas and run-once tasks go only where all daemons are ready.
     pub replicas_wait_for_daemons: bool,
+    /// Whether tasks wait behind stopping ones. (OPT-5)
+    pub optimistic: Optimistic,
     /// Namespaces that may place tasks; `None`: all.
     pub allowed_namespaces: Option<BTreeSet<String>>,
     /// Namespaces that may run daemons; `None`: all.
@@ -102,6 +79,8 @@ pub struct Instance {
     pub foreign: Resources,
     /// The ledger's entries.
     pub reservations: Vec<Reservation>,
+    /// Tasks that wait behind stopping ones, in their order. (OPT-1)
+    pub queue: Vec<QueueEntry>,
     /// Whether Tasks are bound here that the ledger has no entry for: nothing new is reserved until it has.
     pub overcommitted: bool,
     /// Version of its ledger, if that is newer than this program's: it must not be written.
@@ -148,6 +127,8 @@ pub struct Definition {
     pub required_attributes: Vec<Attribute>,
     /// Whether an essential container has a health check. (HEALTH-1)
     pub health_checked: bool,
+    /// Seconds that a task of it may take to stop: the longest chain of stopTimeouts. (STOP-3)
+    pub stop_seconds: i64,
 }
 
 impl Definition {
@@ -289,6 +270,8 @@ pub struct Task {
     pub healthy_since: Option<Timestamp>,
     /// PENDING → RUNNING.
     pub started_at: Option<Timestamp>,
+    /// → STOPPING.
+    pub stopping_at: Option<Timestamp>,
     /// → STOPPED.
     pub stopped_at: Option<Timestamp>,
     /// Why it stopped, or is told to.

@@ -5,7 +5,6 @@ use kube::ResourceExt;
 
 use crate::api::conditions::{self, State};
 use crate::api::{EcsCluster, EcsClusterStatus, InstanceStatus, LastStatus};
-use crate::build::not_yet;
 use crate::cache::convert::cluster_of;
 use crate::plan::world::World;
 
@@ -66,12 +65,7 @@ fn states(object: &EcsCluster, disputed: &[String]) -> [(&'static str, State); 3
     } else {
         State::yes("NodesClaimedTwice", &claims(disputed))
     };
-    let unsupported = not_yet::of_cluster(&object.spec);
-    let complete = if unsupported.is_empty() {
-        State::yes("AllMembers", "every member has its effect")
-    } else {
-        State::no("NotYetSupported", &unsupported.join(" "))
-    };
+    let complete = State::yes("AllMembers", "every member has its effect");
     let ready = if object.metadata.deletion_timestamp.is_some() {
         State::no(
             "Deleted",
@@ -199,14 +193,5 @@ mod tests {
     fn a_long_list_of_nodes_is_cut_and_counted() {
         let many: Vec<String> = (0..12).map(|n| format!("n{n}")).collect();
         assert!(claims(&many).contains("n9 and 2 more;"));
-    }
-
-    #[test]
-    fn a_setting_without_effect_is_named_opt_5() {
-        assert!(
-            says(&cluster("a", "web", "smart"), &[], "Complete")
-                .starts_with("False NotYetSupported: optimisticPlacement")
-        );
-        assert!(says(&cluster("a", "web", "off"), &[], "Complete").starts_with("True"));
     }
 }

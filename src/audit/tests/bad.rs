@@ -39,6 +39,11 @@ pub(super) fn room() -> Vec<Case> {
             });
             s.reserve("n1", "t1", "app");
         }),
+        i1("I1-a-share-and-a-place-in-the-queue", |s| {
+            s.unbound("t1");
+            s.reserve("n1", "t1", "");
+            s.queue("n1", "t1", "");
+        }),
         i1("I1-host-port-of-another-task", |s| {
             let web = json!({ "cpu": 10, "memory": 10, "pods": 1, "ports": [8080] });
             s.reserve_amounts("n1", "t1", "app", &web);
@@ -325,6 +330,17 @@ pub(super) fn rest() -> Vec<Case> {
         left("I8-share-of-a-task-bound-elsewhere", |s| {
             s.run("t2", "n1", "app");
             s.reserve("n2", "t2", "app");
+        }),
+        left("I8-queued-and-bound", |s| s.queue("n2", "t1", "app")),
+        left("I8-queued-and-stopped", |s| {
+            s.unbound("t2");
+            s.last("t2", "STOPPED");
+            s.queue("n1", "t2", "");
+        }),
+        left("I8-queued-twice", |s| {
+            s.unbound("t2");
+            s.queue("n1", "t2", "");
+            s.queue("n2", "t2", "");
         }),
         left("I8-task-without-a-share", |s| s.task("t2", "n1", "app")),
         left("I8-id-given-out", |s| s.plan("app", &["t2"], &[], "")),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::scene::{SCALING, Scene};
+use super::scene::{SCALING, Scene, cpu};
 use super::{Case, case};
 use crate::audit::Kind;
 
@@ -86,6 +86,21 @@ fn odd() -> Vec<Case> {
                 s.run("t2", "n1", "app");
             },
         ),
+        good("a-task-waits-behind-a-stopping-one-and-takes-its-share", |s| {
+            s.replica("app", 1, 0, 200);
+            s.run("t1", "n1", "app");
+            s.plan("app", &[], &["t1"], SCALING);
+            s.tell("t1", SCALING);
+            s.unbound("t2");
+            s.queue("n1", "t2", "");
+            s.phase("t1-pod", "Succeeded");
+            s.last("t1", "STOPPED");
+            let share = s.entry("t2", "", &cpu(100));
+            s.edit(Kind::ContainerInstance, "n1", |o| {
+                o["status"]["reservations"] = json!([share]);
+                o["status"]["queue"] = json!([]);
+            });
+        }),
         quiet("an-uncertain-task-ends-as-a-tombstone", |s| {
             s.replica("app", 1, 0, 200);
             s.plan("app", &["t1"], &[], "");

@@ -201,6 +201,15 @@ impl Scene {
         self.add(Kind::Task, task, json!({ "spec": spec }));
     }
 
+    /// A task waits in an instance's queue.
+    pub(super) fn queue(&mut self, instance: &str, task: &str, service: &str) {
+        let mut entry = self.entry(task, service, &cpu(100));
+        entry["uid"] = self.get(Kind::Task, task)["metadata"]["uid"].clone();
+        self.edit(Kind::ContainerInstance, instance, |o| {
+            o["status"]["queue"] = json!([entry]);
+        });
+    }
+
     /// A run-once task that nobody has bound.
     pub(super) fn unbound(&mut self, task: &str) {
         let spec = json!({ "cluster": "default", "taskDefinition": "web:1", "desiredStatus": "RUNNING" });

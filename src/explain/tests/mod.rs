@@ -1,6 +1,7 @@
 //! What explanations say of small worlds.
 
 mod properties;
+mod queued;
 mod rehearsals;
 mod remedies;
 mod run_once;

@@ -87,6 +87,7 @@ fn task(last: LastStatus) -> Arc<Task> {
         started_at: None,
         stopped_at: None,
         stop_code: None,
+        stopping_at: None,
         stopped_reason: None,
         held_up: None,
         tombstone: false,

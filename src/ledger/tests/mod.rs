@@ -18,6 +18,7 @@ mod life;
 mod planning;
 mod pods;
 mod protection;
+mod queue;
 mod request;
 mod reserving;
 mod scene;

@@ -85,6 +85,7 @@ impl Pass<'_> {
             zones.moved(from, to);
             start.push(Start {
                 instance,
+                behind: None,
                 deployment: primary.id.clone(),
                 definition: primary.task_definition_name.clone(),
                 id: None,

@@ -55,6 +55,7 @@ pub(crate) fn instance(name: &str) -> Instance {
         reservations: vec![],
         overcommitted: false,
         newer_ledger: None,
+        queue: Vec::new(),
     }
 }
 
@@ -99,6 +100,7 @@ pub(crate) fn definition(id: &str, cpu: i64, memory: i64) -> Definition {
         constraints: Ok(vec![]),
         required_attributes: vec![],
         health_checked: false,
+        stop_seconds: 30,
     }
 }
 
@@ -208,6 +210,7 @@ pub(crate) fn standalone(id: &str, instance: &str) -> Task {
         started_at: Some(Timestamp::UNIX_EPOCH),
         stopped_at: None,
         stop_code: None,
+        stopping_at: None,
         stopped_reason: None,
         held_up: None,
         tombstone: false,

@@ -9,7 +9,9 @@ use crate::domain::records::{
     Allocation, Deployment, DesiredStatus, LastStatus, Reservation, SchedulingStrategy, ServiceRef, StopCode,
     StopMark,
 };
-use crate::plan::world::{Cluster, Definition, Instance, Service, Task, World};
+use crate::plan::optimistic::{Turn, turns};
+use crate::plan::queued::{self, Decision};
+use crate::plan::world::{Cluster, Definition, Instance, Key, Optimistic, Service, Task, World};
 use crate::plan::{self, ServicePlan};
 
 /// A world under test.
@@ -32,6 +34,7 @@ impl Scene {
             replicas_wait_for_daemons: false,
             allowed_namespaces: None,
             daemon_namespaces: None,
+            optimistic: Optimistic::Off,
         };
         world.set_clusters([cluster], []);
         Self { world, drawn: 0 }
@@ -152,6 +155,7 @@ impl Scene {
             .filter(|a| self.world.task(&key(&a.id)).is_none())
             .cloned()
             .collect();
+        let mut waiting = Vec::new();
         for (n, start) in plan.start.iter().enumerate() {
             let id = start.id.clone().unwrap_or_else(|| {
                 self.drawn += 1;
@@ -174,6 +178,10 @@ impl Scene {
             if n >= reserved {
                 continue;
             }
+            if start.behind.is_some() {
+                waiting.push((id, service_ref));
+                continue;
+            }
             let entry = Reservation {
                 namespace: NAMESPACE.to_owned(),
                 task: id,
@@ -191,6 +199,85 @@ impl Scene {
             (s.deployments, s.allocations, s.stopping) = (deployments, allocations, stopping);
             s.history = history;
         });
+        for (id, of) in waiting {
+            self.put_pending(&id, None, &of);
+        }
+    }
+
+    fn put_pending(&mut self, id: &str, instance: Option<String>, of: &ServiceRef) {
+        let service = self.get(&of.name).clone();
+        let deployment = of.deployment.clone().unwrap_or_default();
+        let found = service.deployments.iter().find(|d| d.id == deployment);
+        let definition = found.map(|d| d.task_definition.clone()).unwrap_or_default();
+        self.world.task_version += 1;
+        let task = Task {
+            version: self.world.task_version,
+            created_at: self.world.now,
+            group: service.group(),
+            service: Some(of.clone()),
+            started_by: deployment,
+            definition,
+            last: LastStatus::Pending,
+            started_at: None,
+            instance,
+            ..standalone(id, "")
+        };
+        self.world.put_task(task);
+    }
+
+    /// Does with every unbound task of a service what is decided, until nothing is left to do; the decisions that stand.
+    pub(crate) fn look_at_queued(&mut self) -> Vec<(String, Decision)> {
+        for _ in 0..20 {
+            let mut standing = Vec::new();
+            let mut moved = false;
+            let mut unbound: Vec<(jiff::Timestamp, Key)> = Vec::new();
+            for task in self.world.tasks().filter(|t| t.instance.is_none() && t.wanted()) {
+                unbound.push((task.created_at, task.key.clone()));
+            }
+            unbound.sort();
+            for (_, of) in unbound {
+                let Some(decision) = queued::decide(&self.world, &of) else {
+                    continue;
+                };
+                match decision.clone() {
+                    Decision::Bind(place) => {
+                        let task = Task::clone(self.world.task(&of).unwrap());
+                        let entry = Reservation {
+                            namespace: of.namespace.clone(),
+                            task: of.name.clone(),
+                            uid: Some(task.uid.clone()),
+                            service: task.service.clone(),
+                            amounts: place.demand,
+                            since: self.world.now.to_string(),
+                            restored: false,
+                        };
+                        self.edit_instance(&place.instance, |i| {
+                            if !place.held {
+                                i.reservations.push(entry);
+                            }
+                        });
+                        self.edit_task(&of.name, |t| t.instance = Some(place.instance));
+                        moved = true;
+                    }
+                    Decision::Queue(entry, _, wait) => {
+                        self.edit_instance(&wait.instance, |i| i.queue.push(*entry));
+                        moved = true;
+                    }
+                    Decision::Leave(instance) => {
+                        self.edit_instance(&instance, |i| i.queue.retain(|q| q.task != of.name));
+                        moved = true;
+                    }
+                    Decision::Stay(_) | Decision::Unplaced(..) | Decision::Stop(_) => {
+                        standing.push((of.name, decision));
+                    }
+                }
+            }
+            self.release();
+            if !moved {
+                return standing;
+            }
+        }
+        panic!("queued tasks are moved for ever");
     }
 
     /// Makes a Task, PENDING, of every reservation that has none and is not cancelled; cancelled ones are released.
@@ -254,6 +341,7 @@ impl Scene {
     /// Carries out the marks: their Tasks get desired status STOPPED, if they are still as they were seen; ids that
     /// never had a reservation are forgotten.
     pub(crate) fn carry_out_marks(&mut self) {
+        let now = self.world.now;
         let services: Vec<Service> = self.world.services.values().map(|s| Service::clone(s)).collect();
         for service in services {
             for mark in &service.stopping {
@@ -261,6 +349,7 @@ impl Scene {
                     Some(task) if task.wanted() && task.version.to_string() == mark.task_version => {
                         self.edit_task(&mark.id, |t| {
                             t.desired = DesiredStatus::Stopped;
+                            t.stopping_at = Some(now);
                             t.stop_code = Some(StopCode::ServiceSchedulerInitiated);
                             t.stopped_reason = Some(mark.reason.clone());
                         });
@@ -288,7 +377,7 @@ impl Scene {
     /// PENDING tasks run.
     pub(crate) fn run_tasks(&mut self) {
         let now = self.world.now;
-        for id in self.ids(|t| t.wanted() && t.last == LastStatus::Pending) {
+        for id in self.ids(|t| t.wanted() && t.last == LastStatus::Pending && t.instance.is_some()) {
             self.edit_task(&id, |t| (t.last, t.started_at) = (LastStatus::Running, Some(now)));
         }
     }
@@ -324,10 +413,31 @@ impl Scene {
     pub(crate) fn release(&mut self) {
         let world = self.world.clone();
         let ended = |r: &Reservation| world.task(&key(&r.task)).is_some_and(|t| !t.alive());
-        for instance in world.instances.values() {
+        for (name, instance) in world.instances.iter() {
             if instance.reservations.iter().any(ended) {
-                self.edit_instance(&instance.name, |i| i.reservations.retain(|r| !ended(r)));
+                self.edit_instance(name, |i| i.reservations.retain(|r| !ended(r)));
             }
+            let turns = turns(&self.world, &self.world.instances[name]);
+            if turns.is_empty() {
+                continue;
+            }
+            self.edit_instance(name, |i| {
+                for (entry, turn) in std::mem::take(&mut i.queue).into_iter().zip(turns) {
+                    match turn {
+                        Turn::Goes => {}
+                        Turn::Waits => i.queue.push(entry),
+                        Turn::Starts => i.reservations.push(Reservation {
+                            namespace: entry.namespace,
+                            task: entry.task,
+                            uid: Some(entry.uid),
+                            service: entry.service,
+                            amounts: entry.amounts,
+                            since: String::new(),
+                            restored: false,
+                        }),
+                    }
+                }
+            });
         }
     }
 
@@ -343,6 +453,7 @@ impl Scene {
         self.commit(name, plan);
         self.create_tasks();
         self.carry_out_marks();
+        self.look_at_queued();
         self.run_tasks();
         self.end_tasks();
     }

@@ -15,6 +15,7 @@ mod deployment;
 mod drain;
 mod health;
 mod namespaces;
+mod optimistic;
 mod permission;
 mod placement;
 mod properties;

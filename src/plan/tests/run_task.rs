@@ -317,20 +317,3 @@ fn a_share_that_stands_there_for_this_very_task_is_gone_on_with_state_12() {
     scene.edit_instance("i1", |i| i.reservations = vec![share("t", 100)]);
     assert!(unplaced(&scene, "t").reason.contains("got another revision"));
 }
-
-#[test]
-fn a_task_that_says_it_is_a_services_is_refused_svc_14() {
-    let mut task = job("t");
-    task.service = Some(crate::domain::records::ServiceRef {
-        name: "s".to_owned(),
-        uid: "u".to_owned(),
-        daemon: false,
-        deployment: None,
-    });
-    let scene = scene().task(task);
-    assert!(
-        unplaced(&scene, "t")
-            .reason
-            .contains("spec.service is set by the operator")
-    );
-}

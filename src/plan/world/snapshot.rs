@@ -202,9 +202,12 @@ impl World {
     /// Notes for whom an instance holds shares.
     fn hold(&mut self, name: &str, old: Option<&Instance>, new: Option<&Instance>) {
         fn uids(instance: Option<&Instance>) -> BTreeSet<&str> {
-            let entries = instance.into_iter().flat_map(|i| &i.reservations);
-            entries
-                .filter_map(|entry| Some(entry.service.as_ref()?.uid.as_str()))
+            let shares = instance.into_iter().flat_map(|i| &i.reservations);
+            let queue = instance.into_iter().flat_map(|i| &i.queue);
+            let services = shares.map(|entry| &entry.service);
+            let services = services.chain(queue.map(|entry| &entry.service));
+            services
+                .filter_map(|service| Some(service.as_ref()?.uid.as_str()))
                 .collect()
         }
         let (old, new) = (uids(old), uids(new));

@@ -11,6 +11,7 @@ use crate::domain::rollout::Bounds;
 use crate::plan::deployment::DEPLOYMENTS_MAX;
 use crate::plan::eligibility::withheld;
 use crate::plan::testing::*;
+use crate::plan::timeline::Timeline;
 use crate::plan::world::{Instance, Service, Task, World};
 use crate::plan::{STARTS_MAX, STOPS_MAX, ServicePlan};
 
@@ -138,7 +139,12 @@ pub(super) fn check(scene: &Scene, name: &str, plan: &ServicePlan) {
                 "I2, DAEMON-35"
             );
         } else {
-            let room = instance.remaining().remaining(&withheld(world, instance));
+            let kept = withheld(world, instance);
+            let room = match start.behind {
+                // OPT-1: it fits when all that is stopping there has ended and all that waits has started
+                Some(_) => Timeline::of(world, instance, kept).unpromised(),
+                None => instance.remaining().remaining(&kept),
+            };
             assert_eq!(room.lack_for(&start.demand), None, "daemons' room is left alone");
         }
     }
@@ -237,7 +243,7 @@ pub(super) fn check_ledger(scene: &Scene) {
     }
 }
 
-/// I8: each share has its task, and each task that has not ended its share.
+/// I8: each share has its task, each bound task that has not ended its share, and each entry of a queue its unbound task.
 pub(super) fn check_rest(scene: &Scene) {
     let world = &scene.world;
     for instance in world.instances.values() {
@@ -245,9 +251,18 @@ pub(super) fn check_rest(scene: &Scene) {
             let task = world.task(&key(&entry.task));
             assert!(task.is_some_and(|t| t.alive()), "I8: {entry:?}");
         }
+        for entry in &instance.queue {
+            let task = world.task(&key(&entry.task));
+            assert!(
+                task.is_some_and(|t| t.wanted() && t.instance.is_none()),
+                "I8: {entry:?}"
+            );
+        }
     }
     for task in world.tasks().filter(|t| t.alive()) {
-        let at = &world.instances[task.instance.as_ref().unwrap()];
+        let Some(at) = task.instance.as_ref().map(|name| &world.instances[name]) else {
+            continue;
+        };
         assert!(at.reservation(&task.key).is_some(), "I8: {task:?}");
     }
 }

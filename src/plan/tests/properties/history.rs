@@ -9,7 +9,7 @@ use crate::domain::records::{
     HealthStatus, InstanceStatus, LastStatus, SchedulingStrategy, ThresholdConfiguration, ThresholdType,
 };
 use crate::plan::testing::*;
-use crate::plan::world::{Service, Strategy as Rank};
+use crate::plan::world::{Optimistic, Service, Strategy as Rank};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -76,7 +76,12 @@ pub(super) fn scenes() -> impl Strategy<Value = Scene> {
         100..=200u32,
     );
     (nodes, demands, shape, shape_of_second(), any::<u64>()).prop_map(|(nodes, demands, r, s, seed)| {
-        let mut scene = Scene::new();
+        let mode = match seed % 4 {
+            0 | 1 => Optimistic::Off,
+            2 => Optimistic::On,
+            _ => Optimistic::Smart(SignedDuration::from_secs(30)),
+        };
+        let mut scene = Scene::new().cluster(|c| c.optimistic = mode);
         scene.world.seed = seed;
         for (n, (cpu, zone)) in nodes.into_iter().enumerate() {
             let node = instance(&format!("i{n}")).size(cpu, 4096);
@@ -155,7 +160,10 @@ pub(super) fn play(scene: &mut Scene, step: &Step) {
     match step {
         Step::Plan(s) => checked(scene, SERVICES[*s], usize::MAX),
         Step::PlanReserving(s, k) => checked(scene, SERVICES[*s], *k),
-        Step::Create => scene.create_tasks(),
+        Step::Create => {
+            scene.create_tasks();
+            scene.look_at_queued();
+        }
         Step::Marks => scene.carry_out_marks(),
         Step::Run => scene.run_tasks(),
         Step::End => scene.end_tasks(),

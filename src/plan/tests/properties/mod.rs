@@ -87,7 +87,7 @@ proptest! {
             let (service, plan) = (scene.get(name), scene.plan(name));
             // A daemon may wait for a replica that can't leave its DRAINING instance: that one explains itself.
             let waits = scene.alive(name).iter().any(|t| {
-                let at = t.instance.as_deref().unwrap();
+                let at = t.instance.as_deref().unwrap_or_default();
                 t.is_daemon()
                     && scene.world.instances[at].status == InstanceStatus::Draining
                     && scene.world.tasks_on(at).any(|o| o.alive() && !o.is_daemon())
