@@ -240,7 +240,7 @@ async fn the_definitions_of_this_repository_are_served() {
             .await
             .unwrap();
     }
-    assert_eq!(names.len(), 5);
+    assert!(!names.is_empty(), "{folder} has none");
     for name in names {
         let definition = definitions.get(&name).await.unwrap();
         assert_eq!(

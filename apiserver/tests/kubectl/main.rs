@@ -156,12 +156,21 @@ fn looking_around() {
     );
 }
 
+/// Kinds that the project defines: files of `crds`.
+const DEFINITIONS: usize = 6;
+
 #[test]
 fn definitions_and_their_objects() {
     let world = World::new("crds");
     let crds = crds();
-    assert_eq!(world.ok(&["apply", "-f", &crds]).matches(" created").count(), 5);
-    assert_eq!(world.ok(&["apply", "-f", &crds]).matches(" unchanged").count(), 5);
+    assert_eq!(
+        world.ok(&["apply", "-f", &crds]).matches(" created").count(),
+        DEFINITIONS
+    );
+    assert_eq!(
+        world.ok(&["apply", "-f", &crds]).matches(" unchanged").count(),
+        DEFINITIONS
+    );
     world.ok(&[
         "wait",
         "--for=condition=Established",
@@ -334,7 +343,7 @@ fn a_chart_is_installed_upgraded_and_removed() {
     let helm = |line: String| world.helm(&line.split(' ').collect::<Vec<_>>());
     helm(with(&["install", "definitions", chart, "--create-namespace"]));
     let crds = || world.ok(&["get", "crd", "-o", "name"]);
-    assert_eq!(crds().lines().count(), 5);
+    assert_eq!(crds().lines().count(), DEFINITIONS);
     helm(with(&["upgrade", "definitions", chart]));
     let history = helm("history definitions --namespace operator".to_owned());
     assert!(
@@ -344,5 +353,5 @@ fn a_chart_is_installed_upgraded_and_removed() {
     helm(with(&["uninstall", "definitions"]));
     assert_eq!(helm("list --namespace operator --short".to_owned()), "");
     // the chart keeps its definitions, and the objects with them
-    assert_eq!(crds().lines().count(), 5);
+    assert_eq!(crds().lines().count(), DEFINITIONS);
 }
