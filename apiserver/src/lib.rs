@@ -35,6 +35,7 @@ pub mod store;
 mod strategy;
 mod stream;
 mod structs;
+mod timeout;
 pub mod tls;
 pub mod topology;
 mod typed;

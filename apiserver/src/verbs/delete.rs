@@ -14,7 +14,6 @@ use crate::request::{Call, Target};
 use crate::source::seconds;
 use crate::state::State;
 use crate::status::{self, Cause, Refusal};
-use crate::store::Stored;
 use crate::strategy;
 
 /// What happens to the objects that a deleted object owns.
@@ -58,6 +57,13 @@ impl DeleteOptions {
 
     /// Reads the options from an object; `dryRun` may stand in the query too.
     pub(super) fn from_value(body: &Value, call: &Call) -> Result<Self, Refusal> {
+        let grace = body.get("gracePeriodSeconds").filter(|grace| !grace.is_null());
+        if let Some(wrong) = grace.filter(|grace| !grace.is_i64()) {
+            return Err(Refusal::bad_request(format!(
+                "json: cannot unmarshal {} into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
+                body::json_kind(wrong)
+            )));
+        }
         let mut causes = Vec::new();
         let propagation = propagation(body, &mut causes);
         let dry_run: Vec<&str> = match object::list(body, &["dryRun"]) {
@@ -168,11 +174,9 @@ pub(super) fn delete_collection(state: &mut State, target: &Target, call: &Call)
         return Err(Refusal::method_not_allowed());
     }
     let options = DeleteOptions::parse(call)?;
-    let mut listed = list::select(state, target, call)?;
-    for item in &mut listed.items {
-        match remove(state, &target.kind, &item.value(), &options)? {
-            Deleted::Begun(value) | Deleted::Gone(value) => *item = Arc::new(Stored::new(value)),
-        }
+    let listed = list::select(state, target, call)?;
+    for item in &listed.items {
+        remove(state, &target.kind, &item.value(), &options)?;
     }
     Ok(Answer::List(listed))
 }

@@ -201,10 +201,13 @@ fn check_options(call: &Call) -> Result<(), Refusal> {
 /// The snapshot that the query asks for, and the key to begin at.
 fn snapshot(state: &State, target: &Target, call: &Call) -> Result<(Snapshot, String), Refusal> {
     let collection = &target.kind.collection;
-    let (version, exact) = (
+    let (version, matching) = (
         call.query.get("resourceVersion"),
-        call.query.get("resourceVersionMatch") == "Exact",
+        call.query.get("resourceVersionMatch"),
     );
+    // a page of a version means that very version, unless it says otherwise
+    let page = call.query.number("limit")?.is_some_and(|limit| limit > 0) && !["", "0"].contains(&version);
+    let exact = matching == "Exact" || (matching.is_empty() && page);
     let continued = call.query.get("continue");
     let current = state.store.version();
     if !continued.is_empty() {
@@ -226,7 +229,7 @@ fn snapshot(state: &State, target: &Target, call: &Call) -> Result<(Snapshot, St
     if exact {
         let past = state.store.snapshot_at(collection, asked);
         let snapshot = past.map_err(|_| {
-            Refusal::expired("The provided resource version is too old: ".to_owned() + &asked.to_string())
+            Refusal::expired("The resourceVersion for the provided list is too old.".to_owned())
         })?;
         return Ok((snapshot, String::new()));
     }

@@ -23,6 +23,7 @@ use crate::request::{Call, Target};
 use crate::state::State;
 use crate::status::Refusal;
 use crate::store::{Key, Stored};
+use crate::timeout;
 
 /// What a request is answered with, before it takes the form that was asked for.
 pub(crate) enum Answer {
@@ -87,6 +88,9 @@ pub(crate) fn answer(
         let warning = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
         warnings.push(warning.to_owned());
     }
+    if !call.query.flag("watch") {
+        timeout::check(call.query.get("timeout"))?;
+    }
     let on_object = !target.name.is_empty();
     let stored = target.kind.role != Role::Review;
     match (&call.method, on_object, target.subresource.as_str()) {
@@ -94,7 +98,10 @@ pub(crate) fn answer(
         _ if !stored => Err(Refusal::method_not_allowed()),
         (&Method::GET, false, "") if call.query.flag("watch") => watch::start(state, target, call),
         (&Method::GET, false, "") => list::list(state, target, call),
-        (&Method::GET, true, "" | "status") => get(state, target),
+        (&Method::GET, true, "" | "status") => {
+            check_version(state, call)?;
+            get(state, target)
+        }
         (&Method::GET, true, "scale") => scale::get_scale(state, target),
         (&Method::POST, false, "") if target.kind.namespaced && target.namespace.is_empty() => {
             Err(Refusal::method_not_allowed())
@@ -118,6 +125,17 @@ pub(crate) fn find(state: &State, target: &Target) -> Result<Arc<Value>, Refusal
     let key = Key::new(&target.namespace, &target.name);
     let found = state.store.get(&target.kind.collection, &key);
     found.ok_or_else(|| Refusal::not_found(&target.kind, &target.name))
+}
+
+/// The version that an object should not be older than must be one that there is.
+fn check_version(state: &State, call: &Call) -> Result<(), Refusal> {
+    let asked =
+        list::parse_version(call.query.get("resourceVersion")).map_err(|why| Refusal::plain_error(why))?;
+    let current = state.store.version();
+    if asked > current {
+        return Err(Refusal::too_large_version(asked, current));
+    }
+    Ok(())
 }
 
 fn get(state: &State, target: &Target) -> Result<Answer, Refusal> {
