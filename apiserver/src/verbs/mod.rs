@@ -129,8 +129,7 @@ pub(crate) fn find(state: &State, target: &Target) -> Result<Arc<Value>, Refusal
 
 /// The version that an object should not be older than must be one that there is.
 fn check_version(state: &State, call: &Call) -> Result<(), Refusal> {
-    let asked =
-        list::parse_version(call.query.get("resourceVersion")).map_err(|why| Refusal::plain_error(why))?;
+    let asked = list::parse_version(call.query.get("resourceVersion")).map_err(Refusal::plain_error)?;
     let current = state.store.version();
     if asked > current {
         return Err(Refusal::too_large_version(asked, current));
