@@ -55,9 +55,12 @@ fn is_ready(world: &World, task: &Task) -> bool {
 }
 
 /// Whether tasks that wait for this daemon are still on the instance, or on their way there: it leaves a draining instance
-/// after them.
+/// after them. Daemons that wait for each other in a circle hold up no drain: nobody could go first.
 #[must_use]
 pub(super) fn needed(world: &World, instance: &Instance, daemon: &Service) -> bool {
+    if ring(world, daemon).is_some() {
+        return false;
+    }
     let waits = |namespace: &str, of: Option<&ServiceRef>| {
         let service = of.and_then(|of| world.services.get(&Key::new(namespace, &of.name)));
         namespace == daemon.key.namespace

@@ -74,6 +74,18 @@ fn a_daemon_leaves_a_draining_instance_after_those_that_depend_on_it_daemon_43()
 }
 
 #[test]
+fn daemons_that_wait_for_each_other_hold_up_no_drain_daemon_43() {
+    let mut scene = scene();
+    scene.round("net");
+    health(&mut scene, "net", HealthStatus::Healthy);
+    scene.round("logs");
+    scene.edit_service("net", |s| s.depends_on_daemons = vec!["logs".to_owned()]);
+    scene.edit_instance("i1", |i| i.status = InstanceStatus::Draining);
+    assert_eq!(scene.plan("net").stop.len(), 1);
+    assert_eq!(scene.plan("logs").stop.len(), 1);
+}
+
+#[test]
 fn what_can_never_be_is_told_with_what_to_change() {
     let told = |scene: &Scene, service: &str| scene.plan(service).stalled.expect("stalled");
     let mut scene = scene();
